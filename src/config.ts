@@ -1,0 +1,145 @@
+import { readFileSync } from 'node:fs';
+import { type Static, Type } from '@sinclair/typebox';
+import envSchema from 'env-schema';
+
+const keyList = '^[A-Za-z0-9_-]{1,8}:[^,]{32,}(,[A-Za-z0-9_-]{1,8}:[^,]{32,})*$';
+
+/**
+ * Every variable of the environment, in the order of `.env.example`. The description is what the operator is told when
+ * the value is missing or does not fit.
+ */
+export const environmentSchema = Type.Object({
+  HOST: Type.String({ default: '0.0.0.0', description: 'the address to listen on' }),
+  PORT: Type.Integer({ default: 3000, minimum: 0, maximum: 65535, description: 'the port to listen on' }),
+  PUBLIC_URL: Type.String({
+    pattern: '^(https://[^/?#@\\s]+|http://(localhost|127\\.0\\.0\\.1|\\[::1\\])(:\\d+)?)$',
+    description: 'the origin that customers see, https://host without a path (http:// only for loopback)',
+  }),
+  DATABASE_URL: Type.String({
+    pattern: '^postgres(ql)?://',
+    description: 'the Postgres database, postgres://user:password@host:port/name',
+  }),
+  REDIS_URL: Type.String({ pattern: '^rediss?://', description: 'the Redis server, redis:// or rediss://' }),
+  JWT_SECRET: Type.String({
+    pattern: '^[^,]{32,}(,[^,]{32,})*$',
+    description: 'one or more HS256 secrets of at least 32 characters each, separated by commas',
+  }),
+  JWT_ISSUER: Type.Optional(Type.String({ minLength: 1, description: 'the `iss` that a JWT must carry' })),
+  JWT_AUDIENCE: Type.Optional(Type.String({ minLength: 1, description: 'the `aud` that a JWT must carry' })),
+  LINK_KEYS: Type.String({
+    pattern: keyList,
+    description: 'kid:secret pairs separated by commas, kid of 1–8 characters, secret of at least 32; the first signs',
+  }),
+  DATA_KEYS: Type.String({
+    pattern: keyList,
+    description: 'kid:secret pairs separated by commas, kid of 1–8 characters, secret of at least 32; the first signs',
+  }),
+  TRUST_PROXY: Type.String({
+    default: 'false',
+    description: 'false, or the addresses and networks of the proxies whose X-Forwarded-For is believed',
+  }),
+  LOG_LEVEL: Type.String({
+    default: 'info',
+    pattern: '^(fatal|error|warn|info|debug|silent)$',
+    description: 'fatal, error, warn, info, debug or silent',
+  }),
+});
+
+/** Variables that hold secrets: each may also be given as the path of a file in `<NAME>_FILE`. */
+const secretNames = ['DATABASE_URL', 'REDIS_URL', 'JWT_SECRET', 'LINK_KEYS', 'DATA_KEYS'] as const;
+
+/** A secret with the id under which tokens name it. */
+export type NamedSecret = { kid: string; secret: string };
+
+export type Config = Readonly<{
+  host: string;
+  port: number;
+  publicUrl: string;
+  databaseUrl: string;
+  redisUrl: string;
+  jwtSecrets: readonly string[];
+  jwtIssuer: string | null;
+  jwtAudience: string | null;
+  /** The first signs, all verify. */
+  linkKeys: readonly NamedSecret[];
+  dataKeys: readonly NamedSecret[];
+  trustProxy: false | string;
+  logLevel: string;
+}>;
+
+/** Names every problem of the environment at once, without any of its values. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
+    super(`The configuration cannot be used:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
+    this.problems = problems;
+  }
+}
+
+/**
+ * Reads the environment into the one frozen configuration. Nothing else in the service reads `process.env`.
+ * Throws ConfigError with all that is wrong.
+ */
+export function loadConfig(environment: NodeJS.ProcessEnv): Config {
+  const problems: string[] = [];
+  const data: Record<string, string> = {};
+  for (const [name, value] of Object.entries(environment)) {
+    // An empty value is how compose files and shells say "not set".
+    if (value !== undefined && value !== '') data[name] = value;
+  }
+  for (const name of secretNames) {
+    const path = data[`${name}_FILE`];
+    if (path === undefined) continue;
+    if (data[name] !== undefined) problems.push(`${name} and ${name}_FILE are both set: keep one`);
+    try {
+      data[name] = readFileSync(path, 'utf8').trim();
+    } catch {
+      problems.push(`${name}_FILE names a file that cannot be read`);
+    }
+  }
+
+  let values: Static<typeof environmentSchema> | undefined;
+  try {
+    values = envSchema<Static<typeof environmentSchema>>({ schema: environmentSchema, data, env: false });
+  } catch (error) {
+    problems.push(...namedProblems(error));
+  }
+  const linkKeys = parseKeys('LINK_KEYS', values?.LINK_KEYS, problems);
+  const dataKeys = parseKeys('DATA_KEYS', values?.DATA_KEYS, problems);
+  if (values === undefined || problems.length > 0) throw new ConfigError(problems);
+
+  return Object.freeze({
+    host: values.HOST,
+    port: values.PORT,
+    publicUrl: new URL(values.PUBLIC_URL).origin,
+    databaseUrl: values.DATABASE_URL,
+    redisUrl: values.REDIS_URL,
+    jwtSecrets: values.JWT_SECRET.split(','),
+    jwtIssuer: values.JWT_ISSUER ?? null,
+    jwtAudience: values.JWT_AUDIENCE ?? null,
+    linkKeys,
+    dataKeys,
+    trustProxy: values.TRUST_PROXY === 'false' ? false : values.TRUST_PROXY,
+    logLevel: values.LOG_LEVEL,
+  });
+}
+
+function namedProblems(error: unknown): string[] {
+  if (!(error instanceof Error) || !('errors' in error) || !Array.isArray(error.errors)) throw error;
+  return error.errors.map((failure: { instancePath: string; params: { missingProperty?: string } }) => {
+    const missing = failure.params.missingProperty;
+    const name = missing ?? failure.instancePath.slice(1);
+    const property = environmentSchema.properties[name as keyof typeof environmentSchema.properties];
+    return `${name} ${missing === undefined ? 'does not fit' : 'is missing'}: ${property?.description ?? ''}`;
+  });
+}
+
+function parseKeys(name: string, list: string | undefined, problems: string[]): NamedSecret[] {
+  if (list === undefined) return [];
+  const keys = list.split(',').map((pair) => {
+    const colon = pair.indexOf(':');
+    return { kid: pair.slice(0, colon), secret: pair.slice(colon + 1) };
+  });
+  if (new Set(keys.map(({ kid }) => kid)).size < keys.length) problems.push(`${name} uses a kid twice`);
+  return keys;
+}
