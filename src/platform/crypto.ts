@@ -1,0 +1,62 @@
+import { createHash, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import type { NamedSecret } from '../config.ts';
+
+/** The keys of one purpose: the first of the configured secrets signs, all verify. */
+export type Keyring = { signing: { kid: string; key: Buffer }; find(kid: string): Buffer | undefined; decoy: Buffer };
+
+/**
+ * Derives one key per secret for a purpose (HKDF-SHA-256, RFC 5869), so that a tag made for one purpose never verifies
+ * for another although operators configure a single list of secrets.
+ */
+export function deriveKeyring(secrets: readonly NamedSecret[], purpose: string): Keyring {
+  const derive = (secret: string) => Buffer.from(hkdfSync('sha256', secret, '', `basketlink/${purpose}`, 32));
+  const keys = new Map(secrets.map(({ kid, secret }) => [kid, derive(secret)]));
+  const [first] = secrets;
+  const key = first && keys.get(first.kid);
+  if (!first || !key) throw new Error('a keyring needs at least one key');
+  return { signing: { kid: first.kid, key }, find: (kid) => keys.get(kid), decoy: derive(`decoy ${first.secret}`) };
+}
+
+const tagBytes = 16;
+const formatVersion = 1;
+
+/**
+ * Signs a payload into a URL-safe token: base64url(version, kid length, kid, payload, tag), the tag being the first 128
+ * bits of HMAC-SHA-256 over everything before it. Signed with the key `kid` where it is still listed (a replayed answer
+ * repeats its bytes), else with the first.
+ */
+export function signToken(keyring: Keyring, payload: Buffer, kid: string = keyring.signing.kid): string {
+  const named = keyring.find(kid);
+  const [usedKid, key] = named ? [kid, named] : [keyring.signing.kid, keyring.signing.key];
+  const head = Buffer.concat([Buffer.from([formatVersion, usedKid.length]), Buffer.from(usedKid, 'latin1'), payload]);
+  return Buffer.concat([head, tag(key, head)]).toString('base64url');
+}
+
+/**
+ * Gives the payload of a token that this keyring signed, or null for anything else: malformed, tampered, of another
+ * payload length, another purpose and unknown keys all take the same path through one HMAC and one constant-time comparison.
+ */
+export function verifyToken(keyring: Keyring, payloadBytes: number | 'any', token: string): Buffer | null {
+  const bytes = Buffer.from(token, 'base64url');
+  const kidLength = bytes[1] ?? 0;
+  const wellFormed =
+    bytes[0] === formatVersion &&
+    (payloadBytes === 'any' || bytes.length === 2 + kidLength + payloadBytes + tagBytes) &&
+    // Node ignores stray characters and trailing bits: only the one spelling that we make is accepted.
+    bytes.toString('base64url') === token;
+  const key = wellFormed ? keyring.find(bytes.toString('latin1', 2, 2 + kidLength)) : undefined;
+  const head = bytes.subarray(0, Math.max(0, bytes.length - tagBytes));
+  const given = Buffer.alloc(tagBytes);
+  bytes.copy(given, 0, head.length);
+  const matches = timingSafeEqual(given, tag(key ?? keyring.decoy, head));
+  return matches && key ? head.subarray(2 + kidLength) : null;
+}
+
+/** SHA-256 of a text, for fingerprints that are only ever compared. */
+export function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+function tag(key: Buffer, head: Buffer): Buffer {
+  return createHmac('sha256', key).update(head).digest().subarray(0, tagBytes);
+}

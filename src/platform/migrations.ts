@@ -1,0 +1,77 @@
+import { readdir } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { runner } from 'node-pg-migrate';
+import pg from 'pg';
+
+const directory = fileURLToPath(new URL('../../migrations', import.meta.url));
+const lockId = 7_234_110_924;
+
+/**
+ * Brings a database to the schema of this build and returns the names of the migrations that were run. Any number of
+ * replicas may call it at once: they queue on an advisory lock that lives in a transaction of its own, which also holds
+ * behind PgBouncer in transaction mode. Throws when the database is newer than this build can work with.
+ */
+export async function migrate(databaseUrl: string): Promise<string[]> {
+  const gate = new pg.Client({ connectionString: databaseUrl, application_name: 'basketlink migrate' });
+  await gate.connect();
+  try {
+    await gate.query('BEGIN');
+    // A queue of waiting replicas is idle in its transaction for as long as the longest migration takes.
+    await gate.query('SET LOCAL idle_in_transaction_session_timeout = 0');
+    await gate.query('SELECT pg_advisory_xact_lock($1)', [lockId]);
+    await assertSchemaIsUsable(gate);
+    const run = await runner({
+      databaseUrl,
+      dir: directory,
+      direction: 'up',
+      migrationsTable: 'migrations',
+      checkOrder: true,
+      noLock: true,
+      log: () => {},
+    });
+    await gate.query('COMMIT');
+    return run.map(({ name }) => name);
+  } finally {
+    await gate.end();
+  }
+}
+
+/**
+ * Throws unless the database has every migration of this build, and none that says it breaks builds as old as this one.
+ * A breaking migration says so by raising `service_state.oldest_usable_build` to its own number.
+ */
+export async function assertMigrated(pool: pg.Pool): Promise<void> {
+  const latest = await latestMigration();
+  await assertSchemaIsUsable(pool);
+  const { rows } = await pool.query<{ applied: string | null }>(
+    `SELECT CASE WHEN to_regclass('migrations') IS NOT NULL THEN 'yes' END AS applied`,
+  );
+  const names = rows[0]?.applied
+    ? (await pool.query<{ name: string }>('SELECT name FROM migrations')).rows.map(({ name }) => name)
+    : [];
+  if (!names.some((name) => numberOf(name) >= latest)) {
+    throw new Error('The database lacks migrations of this build: run `npm run migrate` first.');
+  }
+}
+
+async function assertSchemaIsUsable(client: Pick<pg.ClientBase, 'query'>): Promise<void> {
+  const { rows: tables } = await client.query<{ present: boolean }>(
+    `SELECT to_regclass('service_state') IS NOT NULL AS present`,
+  );
+  if (!tables[0]?.present) return;
+  const { rows } = await client.query<{ oldest: number }>('SELECT oldest_usable_build AS oldest FROM service_state');
+  const latest = await latestMigration();
+  const oldest = rows[0]?.oldest ?? 0;
+  if (oldest > latest) {
+    throw new Error(`The database needs a build with migration ${oldest} or later; this one ends at ${latest}.`);
+  }
+}
+
+async function latestMigration(): Promise<number> {
+  const names = (await readdir(directory)).filter((name) => name.endsWith('.sql'));
+  return Math.max(0, ...names.map(numberOf));
+}
+
+function numberOf(name: string): number {
+  return Number.parseInt(name, 10);
+}

@@ -1,0 +1,89 @@
+import pg from 'pg';
+import { isRefusal } from '../errors.ts';
+
+/** What a store needs to run a statement: the pool for a single one, a client inside a transaction. */
+export type Queryable = Pick<pg.ClientBase, 'query'>;
+
+// Counters and versions are bigint in SQL and stay far below 2^53.
+pg.types.setTypeParser(pg.types.builtins.INT8, Number);
+
+/**
+ * Opens the pool. Every wait is bounded: for a connection 1.5 s, for a lock 2 s, for a statement 4 s, so that a caller
+ * is answered within its 5 s whatever Postgres does. Behind PgBouncer in transaction mode these settings belong on the
+ * role, and PgBouncer's `ignore_startup_parameters` must name them.
+ */
+export function openPostgres(databaseUrl: string, onError: (error: Error) => void): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: databaseUrl,
+    max: 20,
+    connectionTimeoutMillis: 1500,
+    idleTimeoutMillis: 30_000,
+    statement_timeout: 4000,
+    lock_timeout: 2000,
+    idle_in_transaction_session_timeout: 10_000,
+    application_name: 'basketlink',
+  });
+  // An idle connection that Postgres closes must not end the process.
+  pool.on('error', onError);
+  return pool;
+}
+
+/** SQLSTATEs that callers tell apart. Source: PostgreSQL manual, appendix A. */
+export const sqlState = {
+  uniqueViolation: '23505',
+  checkViolation: '23514',
+  serializationFailure: '40001',
+  deadlockDetected: '40P01',
+  lockNotAvailable: '55P03',
+} as const;
+
+/** Whether an error is Postgres saying this SQLSTATE. */
+export function hasSqlState(error: unknown, ...states: string[]): boolean {
+  return error instanceof pg.DatabaseError && error.code !== undefined && states.includes(error.code);
+}
+
+/** Whether an error means that Postgres cannot serve now, so that the caller should come back later. */
+export function isUnavailable(error: unknown): boolean {
+  if (error instanceof pg.DatabaseError) {
+    // 08 connection, 25006 read-only, 53 resources, 55P03 lock wait, 57 operator intervention, 58 system error.
+    return /^(08|53|57|58|25006|25P03|55P03|40P01|40001)/.test(error.code ?? '');
+  }
+  return (
+    error instanceof Error &&
+    /timeout exceeded when trying to connect|Connection terminated|ECONN|EPIPE|ENOTFOUND|socket hang up/.test(
+      `${error.message} ${'code' in error ? String(error.code) : ''}`,
+    )
+  );
+}
+
+const attempts = 3;
+
+/**
+ * Runs `work` in one READ COMMITTED transaction: committed when `keep` says so of its result (by default everything but
+ * a refusal), else rolled back. Runs it again, up to three times, when Postgres ended it for a deadlock or a
+ * serialization failure, so `work` may touch nothing but the transaction. Throws what Postgres throws.
+ */
+export async function withTransaction<T>(
+  pool: pg.Pool,
+  work: (tx: pg.PoolClient) => Promise<T>,
+  keep: (result: T) => boolean = (result) => !isRefusal(result),
+): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    const client = await pool.connect();
+    let broken: Error | undefined;
+    try {
+      await client.query('BEGIN');
+      const result = await work(client);
+      await client.query(keep(result) ? 'COMMIT' : 'ROLLBACK');
+      return result;
+    } catch (error) {
+      await client.query('ROLLBACK').catch((failure: Error) => {
+        broken = failure;
+      });
+      const again = hasSqlState(error, sqlState.deadlockDetected, sqlState.serializationFailure);
+      if (!again || attempt === attempts) throw error;
+    } finally {
+      client.release(broken);
+    }
+  }
+}
