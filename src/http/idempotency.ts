@@ -1,0 +1,106 @@
+import canonicalize from 'canonicalize';
+import type { FastifyRequest } from 'fastify';
+import type pg from 'pg';
+import { type Refusal, refuse } from '../errors.ts';
+import { sha256 } from '../platform/crypto.ts';
+import { hasSqlState, type Queryable, sqlState } from '../platform/postgres.ts';
+import type { ApiCaller, SessionCaller } from './access.ts';
+
+/** A request's idempotency key in its scope, and the fingerprint of the request that used it. */
+export type IdempotencyKey = { shopId: string; keyHash: Buffer; fingerprint: Buffer };
+
+/**
+ * What is kept of an answer: its status, the basket snapshot it was rendered from (the outbox row `sequence` of
+ * `basketId`) and the rest of it. No secrets: those are derived anew when the answer is replayed.
+ */
+export type StoredAnswer = {
+  status: number;
+  basketId: string | null;
+  sequence: number | null;
+  answer: Record<string, unknown>;
+};
+
+/**
+ * The Idempotency-Key of a request (IETF draft-ietf-httpapi-idempotency-key-header-07; a bare value is taken too), or
+ * null when it has none. Scope: shop, partner, method, path and key.
+ */
+export function idempotencyKeyOf(
+  request: FastifyRequest,
+  caller: (ApiCaller & { shopId: string }) | SessionCaller,
+): IdempotencyKey | Refusal | null {
+  const header = request.headers['idempotency-key'];
+  if (header === undefined) return null;
+  const twice = request.raw.rawHeaders.filter((name) => name.toLowerCase() === 'idempotency-key').length > 1;
+  const bare = typeof header === 'string' ? (/^"(.*)"$/.exec(header)?.[1] ?? header) : '';
+  if (twice || !/^[\x20-\x7E]{1,255}$/.test(bare)) return refuse('invalid_idempotency_key');
+  const owner = caller.kind === 'api' ? ['partner', caller.partner] : ['session', caller.basketId];
+  return {
+    shopId: caller.shopId,
+    keyHash: sha256(JSON.stringify([owner, request.method, request.url.split('?')[0], bare])),
+    fingerprint: sha256(canonicalize(request.body) ?? ''),
+  };
+}
+
+/**
+ * Runs `work` once per key. The key is inserted first, in the caller's transaction, so a second request waits on the
+ * first's row: when the first commits its answer is given again, when it fails the second runs. A refusal of `work`
+ * leaves nothing of the key behind. Waiting longer than the lock time-out is `idempotency_in_progress`.
+ */
+export async function runOnce(
+  tx: pg.PoolClient,
+  key: IdempotencyKey | null,
+  work: () => Promise<StoredAnswer | Refusal>,
+): Promise<(StoredAnswer & { replayed: boolean }) | Refusal> {
+  if (key === null) {
+    const answer = await work();
+    return 'refused' in answer ? answer : { ...answer, replayed: false };
+  }
+  try {
+    const { rowCount } = await tx.query(
+      `INSERT INTO idempotency_keys AS k (shop_id, key_hash, fingerprint) VALUES ($1, $2, $3)
+       ON CONFLICT (shop_id, key_hash) DO UPDATE
+         SET fingerprint = excluded.fingerprint, status = NULL, basket_id = NULL, sequence = NULL, answer = NULL, created_at = now()
+         WHERE k.created_at < now() - interval '7 days'`,
+      [key.shopId, key.keyHash, key.fingerprint],
+    );
+    if (rowCount === 0) return (await findAnswer(tx, key)) ?? refuse('idempotency_in_progress');
+  } catch (error) {
+    if (hasSqlState(error, sqlState.lockNotAvailable)) return refuse('idempotency_in_progress');
+    throw error;
+  }
+  const answer = await work();
+  if ('refused' in answer) {
+    // Also where the caller commits what led to the refusal: a refusal is never given again, it runs again.
+    await tx.query('DELETE FROM idempotency_keys WHERE shop_id = $1 AND key_hash = $2', [key.shopId, key.keyHash]);
+    return answer;
+  }
+  await tx.query(
+    `UPDATE idempotency_keys SET status = $3, basket_id = $4, sequence = $5, answer = $6
+     WHERE shop_id = $1 AND key_hash = $2`,
+    [key.shopId, key.keyHash, answer.status, answer.basketId, answer.sequence, JSON.stringify(answer.answer)],
+  );
+  return { ...answer, replayed: false };
+}
+
+/** The stored answer of a key: null when there is none, a refusal when the key was used for another request. */
+export async function findAnswer(
+  db: Queryable,
+  key: IdempotencyKey,
+): Promise<(StoredAnswer & { replayed: true }) | Refusal | null> {
+  const { rows } = await db.query<{
+    fingerprint: Buffer;
+    status: number | null;
+    basket_id: string | null;
+    sequence: number | null;
+    answer: Record<string, unknown>;
+  }>(
+    `SELECT fingerprint, status, basket_id, sequence, answer FROM idempotency_keys
+     WHERE shop_id = $1 AND key_hash = $2 AND created_at >= now() - interval '7 days'`,
+    [key.shopId, key.keyHash],
+  );
+  const [row] = rows;
+  if (row === undefined) return null;
+  if (!row.fingerprint.equals(key.fingerprint)) return refuse('idempotency_key_reused');
+  if (row.status === null) return null;
+  return { status: row.status, basketId: row.basket_id, sequence: row.sequence, answer: row.answer, replayed: true };
+}

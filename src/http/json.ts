@@ -1,0 +1,73 @@
+import type { FastifyInstance } from 'fastify';
+import { refuse } from '../errors.ts';
+import { RefusalError } from './problems.ts';
+
+const maxDepth = 16;
+
+/**
+ * Reads bodies as strict JSON in UTF-8: no other content type or charset, no encoding, no `__proto__` (Fastify's own
+ * parser sees to that), and nothing that Postgres would refuse later: NUL, lone surrogates, numbers beyond a double,
+ * deep nesting. A byte order mark is skipped. Of a key that stands twice, the last value counts, as JSON.parse has it.
+ * An empty body is an empty object, so that a POST which needs none may send none.
+ */
+export function strictJson(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(request.headers['content-type'] ?? '')?.[1];
+    if (charset !== undefined && charset.toLowerCase() !== 'utf-8') {
+      return done(new RefusalError(refuse('unsupported_media_type')));
+    }
+    if (body.length === 0) return done(null, {});
+    let text: string;
+    try {
+      text = new TextDecoder('utf-8', { fatal: true }).decode(body as Buffer);
+    } catch {
+      return done(new RefusalError(refuse('invalid_json', { detail: 'The body is not UTF-8.' })));
+    }
+    parse(request, text, (error, value) => {
+      if (error) return done(new RefusalError(refuse('invalid_json', { detail: 'The body cannot be read as JSON.' })));
+      const problem = unstorable(value, '', 1);
+      if (problem === undefined) return done(null, value);
+      return done(
+        new RefusalError(
+          refuse('invalid_request', {
+            detail: `${problem.pointer} ${problem.detail}.`,
+            extensions: { errors: [problem] },
+          }),
+        ),
+      );
+    });
+  });
+  app.addHook('onRequest', async (request) => {
+    const encoding = request.headers['content-encoding'];
+    if (encoding !== undefined && encoding !== 'identity') throw new RefusalError(refuse('unsupported_media_type'));
+  });
+  app.addHook('preValidation', async (request) => {
+    if (request.body === undefined && request.method !== 'GET' && request.method !== 'HEAD') request.body = {};
+  });
+}
+
+type Unstorable = { pointer: string; detail: string };
+
+// An unpaired surrogate, or NUL.
+const unstorableText = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]|\0/;
+
+function unstorable(value: unknown, pointer: string, depth: number): Unstorable | undefined {
+  if (typeof value === 'string') {
+    return unstorableText.test(value) ? { pointer, detail: 'holds NUL or half a surrogate pair' } : undefined;
+  }
+  if (typeof value === 'number') {
+    return Number.isFinite(value) ? undefined : { pointer, detail: 'is beyond the range of a number' };
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (depth > maxDepth) return { pointer, detail: `is nested deeper than ${maxDepth} levels` };
+  for (const [key, member] of Object.entries(value)) {
+    const within = `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+    const problem = unstorableText.test(key)
+      ? { pointer, detail: 'has a key with NUL or half a surrogate pair' }
+      : unstorable(member, within, depth + 1);
+    if (problem) return problem;
+  }
+  return undefined;
+}

@@ -1,0 +1,160 @@
+import type {} from '@fastify/swagger';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type ProblemCode, problems, type Refusal, refuse } from '../errors.ts';
+import { isUnavailable } from '../platform/postgres.ts';
+import { problemDocumentationPage } from './pages.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /**
+     * Whether what the path names exists for this caller. Asked only before a 400, because a caller who may not know of
+     * a thing must get the 404 whatever the body looks like.
+     */
+    exists?: (request: FastifyRequest) => Promise<boolean>;
+  }
+}
+
+const retryAfterSeconds = 1;
+
+/** The body of a refusal as RFC 9457 has it. `publicUrl` is where the page about the code is. */
+function problemBody(refusal: Refusal, publicUrl: string, requestId: string): Record<string, unknown> {
+  const row = problems[refusal.refused];
+  return {
+    type: `${publicUrl}/problems/${refusal.refused}`,
+    title: row.title,
+    status: refusal.status ?? row.status,
+    detail: refusal.detail ?? row.text,
+    code: refusal.refused,
+    requestId,
+    ...refusal.extensions,
+  };
+}
+
+/** Answers a refusal as problem+json, with the headers that its status calls for. */
+export function sendProblem(reply: FastifyReply, refusal: Refusal): FastifyReply {
+  const status = refusal.status ?? problems[refusal.refused].status;
+  if (status === 401) reply.header('www-authenticate', 'Bearer');
+  if (status === 429 || status === 503 || refusal.refused === 'idempotency_in_progress') {
+    reply.header('retry-after', retryAfterSeconds);
+  }
+  // Serialised here: the schemas of a route describe its answers, and a problem carries what its code names.
+  return reply
+    .code(status)
+    .type('application/problem+json')
+    .serializer(JSON.stringify)
+    .send(problemBody(refusal, reply.server.publicUrl, reply.request.id));
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    publicUrl: string;
+    methodsByUrl: Map<string, Set<string>>;
+  }
+}
+
+/** What a thrown error means to the caller. Whatever is not expected is a 500 without a word about its cause. */
+function refusalOf(error: FastifyError | Error): Refusal {
+  if ('validation' in error && error.validation) {
+    return schemaRefusal(error.validation[0], error.validationContext ?? 'body');
+  }
+  const code = 'code' in error ? error.code : undefined;
+  switch (code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return refuse('payload_too_large');
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+    case 'FST_ERR_CTP_EMPTY_TYPE':
+      return refuse('unsupported_media_type');
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+      return refuse('invalid_request', { detail: 'The body is not as long as Content-Length says.' });
+    case 'FST_ERR_BAD_URL':
+      return refuse('invalid_request', { detail: 'The path is not a valid URL path.' });
+    case 'FST_ERR_MAX_PARAM_LENGTH':
+      return refuse('not_found');
+    case 'FST_ERR_HANDLER_TIMEOUT':
+      return refuse('unavailable');
+  }
+  return refuse(isUnavailable(error) ? 'unavailable' : 'internal_error');
+}
+
+type SchemaFailure = { instancePath: string; params: Record<string, unknown>; message?: string };
+
+/** The refusal for a value that broke a schema: names the place as a JSON pointer, for a body, or a parameter. */
+export function schemaRefusal(failure: SchemaFailure | undefined, part: string): Refusal {
+  const unknown = failure?.params.additionalProperty;
+  const missing = failure?.params.missingProperty;
+  const name = typeof unknown === 'string' ? unknown : typeof missing === 'string' ? missing : undefined;
+  const within = failure?.instancePath ?? '';
+  const pointer = name === undefined ? within : `${within}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+  const said =
+    typeof unknown === 'string'
+      ? 'is not a known property'
+      : typeof missing === 'string'
+        ? 'is required'
+        : (failure?.message ?? 'is not valid');
+  const where = part === 'body' ? pointer : `${part}${pointer}`;
+  return refuse('invalid_request', {
+    detail: `${where === '' ? 'The body' : where} ${said}.`,
+    extensions: { errors: [{ pointer: where, detail: said }] },
+  });
+}
+
+/** An error that carries a refusal out of a place that can only throw, such as a hook or a body parser. */
+export class RefusalError extends Error {
+  readonly refusal: Refusal;
+  constructor(refusal: Refusal) {
+    super(refusal.refused);
+    this.refusal = refusal;
+  }
+}
+
+/** Turns every thrown error and unknown path into a problem, and serves the page about each code. */
+export function problemHandling(app: FastifyInstance, publicUrl: string): void {
+  app.decorate('publicUrl', publicUrl);
+  const methodsByUrl = new Map<string, Set<string>>();
+  app.decorate('methodsByUrl', methodsByUrl);
+  app.addHook('onRoute', ({ url, method }) => {
+    const methods = methodsByUrl.get(url) ?? new Set<string>();
+    for (const name of [method].flat()) methods.add(name);
+    methodsByUrl.set(url, methods);
+  });
+
+  app.setErrorHandler(async (error: FastifyError | RefusalError, request, reply) => {
+    let refusal = error instanceof RefusalError ? error.refusal : refusalOf(error);
+    const status = problems[refusal.refused].status;
+    if (refusal.refused === 'internal_error' || refusal.refused === 'unavailable') {
+      request.log.error({ err: error, requestId: request.id }, 'request failed');
+    }
+    const exists = request.routeOptions.config.exists;
+    if (status === 400 && exists && !(await exists(request))) refusal = refuse('not_found');
+    return sendProblem(reply, refusal);
+  });
+  app.setNotFoundHandler((_request, reply) => sendProblem(reply, refuse('not_found')));
+
+  app.get<{ Params: { code: string } }>('/problems/:code', { schema: { hide: true } }, (request, reply) => {
+    const { code } = request.params;
+    if (!isProblemCode(code)) return sendProblem(reply, refuse('not_found'));
+    return reply.type('text/html; charset=utf-8').send(problemDocumentationPage({ code, ...problems[code] }));
+  });
+}
+
+/** Registered last, when every route is known: the methods that a path does not have answer 405 and name those it has. */
+export function methodsNotAllowed(app: FastifyInstance): void {
+  app.register(async (instance) => {
+    for (const [url, methods] of [...app.methodsByUrl]) {
+      const allowed = [...methods].sort().join(', ');
+      const rest = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'].filter((name) => !methods.has(name));
+      instance.route({
+        method: rest,
+        url,
+        exposeHeadRoute: false,
+        schema: { hide: true },
+        onRequest: async (_request, reply) => sendProblem(reply.header('allow', allowed), refuse('method_not_allowed')),
+        handler: () => {},
+      });
+    }
+  });
+}
+
+function isProblemCode(text: string): text is ProblemCode {
+  return Object.hasOwn(problems, text);
+}
