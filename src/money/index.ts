@@ -1,0 +1,10 @@
+export { currencyExponent } from './currencies.ts';
+export { formatMoney } from './format.ts';
+export {
+  type Amounts,
+  MAX_PRICE_MINOR,
+  priceLine,
+  type TaxMode,
+  taxRateToTenThousandths,
+  totalsOf,
+} from './pricing.ts';
