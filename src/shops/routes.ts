@@ -1,0 +1,110 @@
+import { randomBytes } from 'node:crypto';
+import { type Static, Type } from '@sinclair/typebox';
+import type { FastifyRequest } from 'fastify';
+import type pg from 'pg';
+import { isRefusal, type Refusal, refuse } from '../errors.ts';
+import { callerOfRequest } from '../http/access.ts';
+import type { Api } from '../http/api.ts';
+import { schemaRefusal, sendProblem } from '../http/problems.ts';
+import { Id, problemResponses, Shared } from '../http/schema.ts';
+import { withTransaction } from '../platform/postgres.ts';
+import { type Shop, ShopAnswer, ShopPatch, ShopSettings } from './model.ts';
+import { completeSettings, mergePatch } from './rules.ts';
+import { putShop, readShop, type ShopCache } from './store.ts';
+
+const access = { scopes: ['platform', 'shop:write'] } as const;
+const params = Type.Object({ shopId: Id });
+
+/** `PUT`, `PATCH` and `GET /v1/shops/{shopId}`. */
+export function shopRoutes(app: Api, { pool, shops }: { pool: pg.Pool; shops: ShopCache }): void {
+  app.addSchema(ShopSettings);
+  app.addSchema(ShopAnswer);
+  const responses = { 200: Shared(ShopAnswer), ...problemResponses(400, 401, 403, 404, 422) };
+  const exists = async (request: FastifyRequest) => {
+    const { shopId } = request.params as Static<typeof params>;
+    return mayManage(request, shopId) && (await readShop(pool, shopId)) !== null;
+  };
+
+  app.put(
+    '/v1/shops/:shopId',
+    {
+      config: { access, exists: async (request) => mayManage(request, (request.params as { shopId: string }).shopId) },
+      schema: {
+        tags: ['Shops'],
+        summary: 'Create or replace a shop',
+        operationId: 'putShop',
+        params,
+        body: Shared(ShopSettings),
+        response: responses,
+      },
+    },
+    async (request, reply) => {
+      const { shopId } = request.params;
+      if (!mayManage(request, shopId)) return sendProblem(reply, refuse('not_found'));
+      const settings = completeSettings(request.body);
+      if (isRefusal(settings)) return sendProblem(reply, settings);
+      const shop = await putShop(pool, shopId, settings, randomBytes(20).toString('hex'));
+      shops.forget(shopId);
+      return reply.send(toAnswer(shop));
+    },
+  );
+
+  app.patch(
+    '/v1/shops/:shopId',
+    {
+      config: { access, exists },
+      schema: {
+        tags: ['Shops'],
+        summary: 'Change some settings of a shop',
+        operationId: 'patchShop',
+        params,
+        body: ShopPatch,
+        response: responses,
+      },
+    },
+    async (request, reply) => {
+      const { shopId } = request.params;
+      const check = request.compileValidationSchema(ShopSettings);
+      const result = await withTransaction<Shop | Refusal>(pool, async (tx) => {
+        const shop = mayManage(request, shopId) ? await readShop(tx, shopId, 'lock') : null;
+        if (shop === null) return refuse('not_found');
+        const merged = mergePatch(settingsOf(shop), request.body);
+        if (!check(merged)) return schemaRefusal(check.errors?.[0], 'body');
+        const settings = completeSettings(merged as Static<typeof ShopSettings>);
+        return isRefusal(settings) ? settings : putShop(tx, shopId, settings, shop.publicToken);
+      });
+      if (isRefusal(result)) return sendProblem(reply, result);
+      shops.forget(shopId);
+      return reply.send(toAnswer(result));
+    },
+  );
+
+  app.get(
+    '/v1/shops/:shopId',
+    {
+      config: { access },
+      schema: { tags: ['Shops'], summary: 'Read a shop', operationId: 'getShop', params, response: responses },
+    },
+    async (request, reply) => {
+      const { shopId } = request.params;
+      const shop = mayManage(request, shopId) ? await readShop(pool, shopId) : null;
+      return shop ? reply.send(toAnswer(shop)) : sendProblem(reply, refuse('not_found'));
+    },
+  );
+}
+
+/** `platform` manages every shop, `shop:write` its own. */
+function mayManage(request: FastifyRequest, shopId: string): boolean {
+  const caller = callerOfRequest(request);
+  return caller.kind === 'api' && (caller.scopes.has('platform') || caller.shopId === shopId);
+}
+
+function settingsOf(shop: Shop): Record<string, unknown> {
+  const { shopId, shopNumber, version, publicToken, createdAt, updatedAt, ...settings } = shop;
+  return settings;
+}
+
+function toAnswer(shop: Shop): Static<typeof ShopAnswer> {
+  const { shopNumber, version, createdAt, updatedAt, ...shown } = shop;
+  return { ...shown, createdAt: createdAt.toISOString(), updatedAt: updatedAt.toISOString() };
+}

@@ -1,0 +1,95 @@
+import { LRUCache } from 'lru-cache';
+import type pg from 'pg';
+import type { Queryable } from '../platform/postgres.ts';
+import type { Settings, Shop } from './model.ts';
+
+type Row = {
+  shop_id: string;
+  shop_number: number;
+  version: number;
+  settings: Settings;
+  public_token: string;
+  created_at: Date;
+  updated_at: Date;
+};
+
+const columns = 'shop_id, shop_number, version, settings, public_token, created_at, updated_at';
+
+function toShop(row: Row): Shop {
+  return {
+    ...row.settings,
+    shopId: row.shop_id,
+    shopNumber: row.shop_number,
+    version: row.version,
+    publicToken: row.public_token,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  };
+}
+
+/** Creates the shop or replaces its settings. `publicToken` is used on creation only. */
+export async function putShop(db: Queryable, shopId: string, settings: Settings, publicToken: string): Promise<Shop> {
+  const { rows } = await db.query<Row>(
+    `INSERT INTO shops AS s (shop_id, settings, public_token) VALUES ($1, $2, $3)
+     ON CONFLICT (shop_id) DO UPDATE
+       SET settings = excluded.settings, version = s.version + 1, updated_at = now()
+     RETURNING ${columns}`,
+    [shopId, JSON.stringify(settings), publicToken],
+  );
+  const [row] = rows;
+  if (!row) throw new Error('an upsert gave no row');
+  return toShop(row);
+}
+
+/** Reads a shop as it is now; with `lock` it stays so until the transaction ends. */
+export async function readShop(
+  db: Queryable,
+  shopId: string,
+  lock: 'lock' | 'no lock' = 'no lock',
+): Promise<Shop | null> {
+  const { rows } = await db.query<Row>(
+    `SELECT ${columns} FROM shops WHERE shop_id = $1 ${lock === 'lock' ? 'FOR UPDATE' : ''}`,
+    [shopId],
+  );
+  return rows[0] ? toShop(rows[0]) : null;
+}
+
+/** The id of the shop that tokens know by this number. */
+async function readShopByNumber(db: Queryable, shopNumber: number): Promise<Shop | null> {
+  const { rows } = await db.query<Row>(`SELECT ${columns} FROM shops WHERE shop_number = $1`, [shopNumber]);
+  return rows[0] ? toShop(rows[0]) : null;
+}
+
+/** Shops as they were at most five seconds ago, for paths that cannot afford a query per request. */
+export type ShopCache = {
+  get(shopId: string): Promise<Shop | null>;
+  /** Reads past the cache: for when what it gave turned out to be old, or would lead to a refusal. */
+  fresh(shopId: string): Promise<Shop | null>;
+  byNumber(shopNumber: number): Promise<Shop | null>;
+  forget(shopId: string): void;
+};
+
+const maxAgeMs = 5000;
+
+/** Opens the cache. Unknown shops are not remembered, so a new shop works at once everywhere. */
+export function openShopCache(pool: pg.Pool): ShopCache {
+  const shops = new LRUCache<string, Shop>({ max: 10_000, ttl: maxAgeMs });
+  const idsByNumber = new LRUCache<number, string>({ max: 10_000 });
+
+  function keep(shop: Shop | null): Shop | null {
+    if (shop) {
+      shops.set(shop.shopId, shop);
+      idsByNumber.set(shop.shopNumber, shop.shopId);
+    }
+    return shop;
+  }
+  return {
+    get: async (shopId) => shops.get(shopId) ?? keep(await readShop(pool, shopId)),
+    fresh: async (shopId) => keep(await readShop(pool, shopId)),
+    async byNumber(shopNumber) {
+      const shopId = idsByNumber.get(shopNumber);
+      return (shopId && shops.get(shopId)) || keep(await readShopByNumber(pool, shopNumber));
+    },
+    forget: (shopId) => void shops.delete(shopId),
+  };
+}
