@@ -1,0 +1,151 @@
+import type pg from 'pg';
+import { isRefusal, type Refusal, refuse } from '../errors.ts';
+import { taxRateToTenThousandths } from '../money/index.ts';
+import { hasSqlState, sqlState, withTransaction } from '../platform/postgres.ts';
+import { announceEventCancelled } from '../webhooks/index.ts';
+import type { EventStatus, ShopEvent, StockKeeper, WrittenItem } from './model.ts';
+import { putEvent, putItems, putPool, readEvents, readItems, readPools, readStockIdsOfEvent } from './store.ts';
+
+/** What the changes of the catalogue work with. */
+export type CatalogueDeps = {
+  pool: pg.Pool;
+  stock: StockKeeper;
+  /** Ends the live baskets of a cancelled event; runs again later if it is interrupted. */
+  endBasketsOfEvent: (shopId: string, eventId: string) => Promise<void>;
+};
+
+/**
+ * Creates or changes an event. `change` gets the event as it is (null: new) and gives it as it shall be, or a refusal.
+ * A cancellation is final, goes out as `event.cancelled`, and ends the event's live baskets before this returns.
+ */
+export async function changeEvent(
+  deps: CatalogueDeps,
+  shopId: string,
+  eventId: string,
+  change: (event: ShopEvent | null) => { name: string; startsAt: Date | null; status: EventStatus } | Refusal,
+): Promise<ShopEvent | Refusal> {
+  const result = await withTransaction<{ event: ShopEvent; cancelled: boolean } | Refusal>(deps.pool, async (tx) => {
+    const before = (await readEvents(tx, shopId, [eventId], 'FOR UPDATE')).get(eventId) ?? null;
+    const wanted = change(before);
+    if (isRefusal(wanted)) return wanted;
+    if (before?.status === 'cancelled' && wanted.status !== 'cancelled') {
+      return refuse('event_cancelled', { status: 409, detail: 'A cancelled event stays cancelled. Create a new one.' });
+    }
+    await deps.stock.lock(tx, shopId, await readStockIdsOfEvent(tx, shopId, eventId));
+    const event = await putEvent(tx, shopId, { eventId, ...wanted });
+    const cancelled = event.status === 'cancelled' && before?.status !== 'cancelled';
+    if (cancelled) await announceEventCancelled(tx, shopId, event);
+    return { event, cancelled };
+  });
+  if (isRefusal(result)) return result;
+  if (result.cancelled) await deps.endBasketsOfEvent(shopId, eventId);
+  return result.event;
+}
+
+/**
+ * Creates or replaces items, all or none. `change` gets what each item is (undefined: new) and gives what it shall be.
+ * Refusals: `invalid_request`, `unknown_event`, `unknown_pool`, `pool_in_use`, `capacity_below_committed`,
+ * `package_id_used`, and those of `change`.
+ */
+export async function changeItems(
+  deps: CatalogueDeps,
+  shopId: string,
+  itemIds: readonly string[],
+  change: (items: Map<string, WrittenItem>) => Map<string, WrittenItem> | Refusal,
+): Promise<null | Refusal> {
+  try {
+    const result = await withTransaction<{ stockIds: string[] } | Refusal>(deps.pool, async (tx) => {
+      const before = await readItems(tx, shopId, itemIds, 'lock');
+      const own = await deps.stock.availability(
+        tx,
+        shopId,
+        [...before.values()].map(({ stockId }) => stockId),
+      );
+      const written = change(
+        new Map(
+          [...before].map(([itemId, item]) => [
+            itemId,
+            {
+              ...item,
+              taxRate: item.taxRateTenThousandths / 10_000,
+              capacity: item.poolId === null ? (own.get(item.stockId)?.capacity ?? null) : null,
+              saleStartsAt: item.saleStartsAt?.toISOString() ?? null,
+              saleEndsAt: item.saleEndsAt?.toISOString() ?? null,
+            },
+          ]),
+        ),
+      );
+      if (isRefusal(written)) return written;
+
+      const missing = await missingReferences(tx, shopId, [...written.values()]);
+      if (missing) return missing;
+      const rows = [];
+      for (const [itemId, item] of written) {
+        const taxRateTenThousandths = taxRateToTenThousandths(item.taxRate);
+        if (taxRateTenThousandths === null) return invalid(itemId, '/taxRate', 'may have four decimals at most');
+        if (item.poolId !== null && item.capacity !== null) {
+          return invalid(itemId, '/capacity', 'must be null for an item that draws on a pool');
+        }
+        const stockId = item.poolId === null ? `item:${itemId}` : `pool:${item.poolId}`;
+        rows.push({ ...item, itemId, stockId, taxRateTenThousandths });
+      }
+
+      const stockIds = new Set([...before.values(), ...rows].map(({ stockId }) => stockId));
+      const stock = await deps.stock.lock(tx, shopId, [...stockIds]);
+      for (const { itemId, stockId } of rows) {
+        const old = before.get(itemId)?.stockId ?? stockId;
+        const inUse = stock.get(old);
+        if (old !== stockId && inUse && inUse.held + inUse.sold > 0) return refuse('pool_in_use');
+      }
+      const capacities = rows
+        .filter(({ poolId }) => poolId === null)
+        .map((row) => [row.stockId, row.capacity] as const);
+      const refusal = await deps.stock.setCapacities(tx, shopId, new Map(capacities));
+      if (refusal) return refusal;
+      await putItems(tx, shopId, rows);
+      return { stockIds: [...stockIds] };
+    });
+    if (isRefusal(result)) return result;
+    await deps.stock.published(shopId, result.stockIds);
+    return null;
+  } catch (error) {
+    if (hasSqlState(error, sqlState.uniqueViolation)) return refuse('package_id_used');
+    throw error;
+  }
+}
+
+async function missingReferences(tx: pg.PoolClient, shopId: string, items: WrittenItem[]): Promise<Refusal | null> {
+  const eventIds = items.flatMap(({ eventId }) => (eventId === null ? [] : [eventId]));
+  // Shared locks: an event that is being cancelled must see these items, or be seen cancelled by them.
+  const events = await readEvents(tx, shopId, eventIds, 'FOR SHARE');
+  if (eventIds.some((eventId) => !events.has(eventId))) return refuse('unknown_event');
+  const poolIds = items.flatMap(({ poolId }) => (poolId === null ? [] : [poolId]));
+  const pools = await readPools(tx, shopId, poolIds);
+  return poolIds.some((poolId) => !pools.has(poolId)) ? refuse('unknown_pool') : null;
+}
+
+function invalid(itemId: string, pointer: string, detail: string): Refusal {
+  return refuse('invalid_request', {
+    detail: `${pointer} of item ${itemId} ${detail}.`,
+    extensions: { errors: [{ pointer, detail, itemId }] },
+  });
+}
+
+/** Creates or replaces a pool. Refusal: `capacity_below_committed`. */
+export async function changePool(
+  deps: CatalogueDeps,
+  shopId: string,
+  poolId: string,
+  { name, capacity }: { name: string; capacity: number | null },
+): Promise<null | Refusal> {
+  const stockId = `pool:${poolId}`;
+  const result = await withTransaction<null | Refusal>(deps.pool, async (tx) => {
+    await deps.stock.lock(tx, shopId, [stockId]);
+    const refusal = await deps.stock.setCapacities(tx, shopId, new Map([[stockId, capacity]]));
+    if (refusal) return refusal;
+    await putPool(tx, shopId, poolId, name);
+    return null;
+  });
+  if (result === null) await deps.stock.published(shopId, [stockId]);
+  return result;
+}
