@@ -1,0 +1,257 @@
+import type { Queryable } from '../platform/postgres.ts';
+import { announceBaskets } from '../webhooks/index.ts';
+import type { BasketRow, Creation, CreationOutcome } from './model.ts';
+
+/**
+ * One statement, so one round trip and one transaction, for a batch of one or many creations.
+ *
+ * `locked` takes the stock rows in the order of their ids and, like every locking read under READ COMMITTED, gives each
+ * row as it is once the lock is had, not as it was when the statement began. `verdict` then asks whether everything
+ * fits and whether shop and catalogue are still what the creations were decided on. Only if so is anything written, and
+ * stock is taken only for creations whose idempotency key was really inserted. `stock_not_oversold` stands behind it.
+ */
+const commitSql = `
+WITH clock AS (SELECT date_trunc('milliseconds', now()) AS now),
+request AS (
+  SELECT * FROM unnest($1::int[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+    $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::int[], $15::int[], $16::int[], $17::int[],
+    $18::boolean[], $19::bytea[], $20::bytea[], $21::text[])
+  AS r(ordinal, shop_id, shop_version, basket_id, partner, customer_id, reference, campaign, hold_stock_ids,
+    hold_quantities, event_ids, lines, content, ttl_seconds, max_lifetime_seconds, checkout_seconds, extensions,
+    login_trusted, key_hash, fingerprint, answer)
+),
+take AS (
+  SELECT r.shop_id, t.* FROM unnest($22::int[], $23::text[], $24::int[], $25::bigint[])
+    AS t(ordinal, stock_id, quantity, catalogue_version)
+  JOIN request r ON r.ordinal = t.ordinal
+),
+locked AS MATERIALIZED (
+  SELECT s.shop_id, s.stock_id, s.capacity, s.held, s.sold, s.catalogue_version FROM stock s
+  WHERE (s.shop_id, s.stock_id) IN (SELECT shop_id, stock_id FROM take)
+  ORDER BY s.shop_id, s.stock_id FOR UPDATE
+),
+verdict AS MATERIALIZED (
+  SELECT
+    NOT EXISTS (
+      SELECT FROM take t LEFT JOIN locked l ON l.shop_id = t.shop_id AND l.stock_id = t.stock_id
+      WHERE l.catalogue_version IS DISTINCT FROM t.catalogue_version
+    ) AND NOT EXISTS (
+      SELECT FROM request r LEFT JOIN shops s ON s.shop_id = r.shop_id
+      WHERE s.version IS DISTINCT FROM r.shop_version
+    ) AS current,
+    NOT EXISTS (
+      SELECT FROM (SELECT shop_id, stock_id, sum(quantity) AS quantity FROM take GROUP BY shop_id, stock_id) t
+      JOIN locked l ON l.shop_id = t.shop_id AND l.stock_id = t.stock_id
+      WHERE l.held + l.sold + t.quantity > l.capacity
+    ) AS fits
+),
+inserted_key AS (
+  INSERT INTO idempotency_keys AS k (shop_id, key_hash, fingerprint, status, basket_id, sequence, answer)
+  SELECT r.shop_id, r.key_hash, r.fingerprint, 201, r.basket_id, 1, r.answer::json FROM request r, verdict
+  WHERE current AND fits AND r.key_hash IS NOT NULL
+  ORDER BY r.shop_id, r.key_hash
+  ON CONFLICT (shop_id, key_hash) DO UPDATE
+    SET fingerprint = excluded.fingerprint, status = excluded.status, basket_id = excluded.basket_id,
+      sequence = excluded.sequence, answer = excluded.answer, created_at = now()
+    WHERE k.created_at < now() - interval '7 days'
+  RETURNING k.shop_id, k.key_hash
+),
+accepted AS MATERIALIZED (
+  SELECT r.* FROM request r, verdict
+  WHERE current AND fits AND (r.key_hash IS NULL OR EXISTS (
+    SELECT FROM inserted_key k WHERE k.shop_id = r.shop_id AND k.key_hash = r.key_hash))
+),
+taken AS (
+  UPDATE stock s SET held = s.held + t.quantity
+  FROM (
+    SELECT t.shop_id, t.stock_id, sum(t.quantity)::int AS quantity
+    FROM take t JOIN accepted a ON a.ordinal = t.ordinal GROUP BY t.shop_id, t.stock_id
+  ) t
+  WHERE s.shop_id = t.shop_id AND s.stock_id = t.stock_id
+),
+created AS (
+  INSERT INTO baskets (shop_id, basket_id, partner, status, version, sequence, customer_id, reference, campaign,
+    hold_stock_ids, hold_quantities, event_ids, lines, content, link_generation, lifetime_ends_at, ttl_seconds,
+    checkout_seconds, extensions_left, login_trusted, created_at, updated_at, expires_at)
+  SELECT a.shop_id, a.basket_id, a.partner, 'open', 1, 1, a.customer_id, a.reference, a.campaign,
+    a.hold_stock_ids::text[], a.hold_quantities::int[], a.event_ids::text[], a.lines::json, a.content::json,
+    (service_state.epoch::bigint << 32) + 1, clock.now + a.max_lifetime_seconds * interval '1 second', a.ttl_seconds,
+    a.checkout_seconds, a.extensions, a.login_trusted, clock.now, clock.now,
+    clock.now + a.ttl_seconds * interval '1 second'
+  FROM accepted a, clock, service_state
+  RETURNING *
+),
+announced AS (
+  ${announceBaskets('created', `'basket.created'`)}
+)
+SELECT current, fits,
+  (SELECT json_agg(created) FROM created) AS created,
+  (SELECT json_agg(json_build_object('stock_id', stock_id, 'available', capacity - held - sold)) FROM locked) AS stock
+FROM verdict`;
+
+/**
+ * Commits creations: each is either entirely in Postgres, with its stock taken, its outbox row and its idempotency key,
+ * or not at all. A batch that does not fit as a whole is decided one by one in the order given, so that one which does
+ * not fit is refused alone. No two of a batch may have the same idempotency key.
+ */
+export async function commitCreations(db: Queryable, creations: readonly Creation[]): Promise<CreationOutcome[]> {
+  const { rows } = await db.query<{
+    current: boolean;
+    fits: boolean;
+    created: BasketRow[] | null;
+    stock: { stock_id: string; available: number | null }[] | null;
+  }>(commitSql, parametersOf(creations));
+  const [row] = rows;
+  if (!row) throw new Error('the commit gave no verdict');
+  if (row.current && row.fits) {
+    const created = new Map((row.created ?? []).map((basket) => [basket.basket_id, basket]));
+    return creations.map(({ basketId }) => {
+      const basket = created.get(basketId);
+      return basket ? { outcome: 'created', row: basket } : { outcome: 'key_exists' };
+    });
+  }
+  const [only, ...others] = creations;
+  if (only && others.length === 0) {
+    if (!row.current) return [{ outcome: 'stale' }];
+    const available = new Map((row.stock ?? []).map((stock) => [stock.stock_id, stock.available ?? Infinity]));
+    return [{ outcome: 'short', available }];
+  }
+  const outcomes: CreationOutcome[] = [];
+  for (const creation of creations) outcomes.push(...(await commitCreations(db, [creation])));
+  return outcomes;
+}
+
+function parametersOf(creations: readonly Creation[]): unknown[] {
+  const column = <T>(value: (creation: Creation) => T) => creations.map(value);
+  const takes = creations.flatMap(({ takes, catalogueVersions }, ordinal) =>
+    takes.map((take, at) => ({ ...take, ordinal, catalogueVersion: catalogueVersions[at] })),
+  );
+  // Array literals: unnest would flatten arrays of arrays. Ids have no character that would need quoting.
+  const literal = (values: readonly (string | number)[]) => `{${values.join(',')}}`;
+  return [
+    creations.map((_, ordinal) => ordinal),
+    column(({ shopId }) => shopId),
+    column(({ shopVersion }) => shopVersion),
+    column(({ basketId }) => basketId),
+    column(({ partner }) => partner),
+    column(({ customerId }) => customerId),
+    column(({ reference }) => reference),
+    column(({ campaign }) => campaign),
+    column(({ takes }) => literal(takes.map(({ stockId }) => stockId))),
+    column(({ takes }) => literal(takes.map(({ quantity }) => quantity))),
+    column(({ eventIds }) => literal(eventIds.map((eventId) => `"${eventId}"`))),
+    column(({ lines }) => JSON.stringify(lines)),
+    column(({ content }) => JSON.stringify(content)),
+    column(({ ttlSeconds }) => ttlSeconds),
+    column(({ maxLifetimeSeconds }) => maxLifetimeSeconds),
+    column(({ checkoutSeconds }) => checkoutSeconds),
+    column(({ extensions }) => extensions),
+    column(({ loginTrusted }) => loginTrusted),
+    column(({ idempotency }) => idempotency?.keyHash ?? null),
+    column(({ idempotency }) => idempotency?.fingerprint ?? null),
+    column(({ idempotency }) => (idempotency ? JSON.stringify(idempotency.answer) : null)),
+    takes.map(({ ordinal }) => ordinal),
+    takes.map(({ stockId }) => stockId),
+    takes.map(({ quantity }) => quantity),
+    takes.map(({ catalogueVersion }) => catalogueVersion),
+  ];
+}
+
+/**
+ * Ends live baskets and gives their stock back, in one statement. `which` is the SQL condition on `b`, a row of
+ * baskets, beside being live; the rows are locked before stock, as everywhere, and rows that somebody else is working on
+ * are left for the next time (`SKIP LOCKED`).
+ */
+function endSql(which: string, status: 'expired' | 'cancelled', reason: string, at: string): string {
+  return `
+WITH due AS MATERIALIZED (
+  SELECT b.shop_id, b.basket_id FROM baskets b
+  WHERE b.status IN ('open', 'activated', 'checkout') AND ${which}
+  ORDER BY b.shop_id, b.basket_id LIMIT 500 FOR UPDATE SKIP LOCKED
+),
+ended AS (
+  UPDATE baskets b SET status = '${status}', status_reason = '${reason}', version = b.version + 1,
+    sequence = b.sequence + 1, ended_at = ${at}, updated_at = ${at}, lease_id = NULL
+  FROM due d WHERE b.shop_id = d.shop_id AND b.basket_id = d.basket_id
+  RETURNING b.*
+),
+take AS (
+  SELECT e.shop_id, t.stock_id, sum(t.quantity)::int AS quantity
+  FROM ended e, unnest(e.hold_stock_ids, e.hold_quantities) AS t(stock_id, quantity)
+  GROUP BY e.shop_id, t.stock_id
+),
+locked AS MATERIALIZED (
+  SELECT s.shop_id, s.stock_id, t.quantity FROM stock s JOIN take t ON t.shop_id = s.shop_id AND t.stock_id = s.stock_id
+  ORDER BY s.shop_id, s.stock_id FOR UPDATE OF s
+),
+given_back AS (
+  UPDATE stock s SET held = s.held - l.quantity FROM locked l WHERE s.shop_id = l.shop_id AND s.stock_id = l.stock_id
+),
+announced AS (
+  ${announceBaskets('ended', `'basket.${status}'`)}
+)
+SELECT row_to_json(ended) AS row FROM ended`;
+}
+
+const expireListedSql = endSql(
+  `(b.shop_id, b.basket_id) IN (SELECT * FROM unnest($1::text[], $2::text[])) AND b.expires_at <= now()`,
+  'expired',
+  'timeout',
+  'b.expires_at',
+);
+const expireAnySql = endSql('b.expires_at <= now()', 'expired', 'timeout', 'b.expires_at');
+const cancelByEventSql = endSql(
+  'b.shop_id = $1 AND b.event_ids @> ARRAY[$2::text]',
+  'cancelled',
+  'event_cancelled',
+  `date_trunc('milliseconds', now())`,
+);
+
+/** Expires those of the listed baskets that are due by Postgres' clock, up to 500, and gives their rows. */
+export async function expireListed(
+  db: Queryable,
+  baskets: readonly { shopId: string; basketId: string }[],
+): Promise<BasketRow[]> {
+  const { rows } = await db.query<{ row: BasketRow }>(expireListedSql, [
+    baskets.map(({ shopId }) => shopId),
+    baskets.map(({ basketId }) => basketId),
+  ]);
+  return rows.map(({ row }) => row);
+}
+
+/** Expires up to 500 baskets that are due, whichever they are, and gives their rows. */
+export async function expireAny(db: Queryable): Promise<BasketRow[]> {
+  const { rows } = await db.query<{ row: BasketRow }>(expireAnySql);
+  return rows.map(({ row }) => row);
+}
+
+/** Cancels up to 500 live baskets that hold items of an event, and gives their rows. */
+export async function cancelByEvent(db: Queryable, shopId: string, eventId: string): Promise<BasketRow[]> {
+  const { rows } = await db.query<{ row: BasketRow }>(cancelByEventSql, [shopId, eventId]);
+  return rows.map(({ row }) => row);
+}
+
+/** How the listed baskets stand in Postgres: their deadline while they live, null once they have ended. */
+export async function readDeadlines(
+  db: Queryable,
+  baskets: readonly { shopId: string; basketId: string }[],
+): Promise<Map<string, Date | null>> {
+  const { rows } = await db.query<{ basket_id: string; deadline: Date | null }>(
+    `SELECT b.basket_id, CASE WHEN b.status IN ('open', 'activated', 'checkout') THEN b.expires_at END AS deadline
+     FROM baskets b WHERE (b.shop_id, b.basket_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))`,
+    [baskets.map(({ shopId }) => shopId), baskets.map(({ basketId }) => basketId)],
+  );
+  return new Map(rows.map(({ basket_id, deadline }) => [basket_id, deadline]));
+}
+
+/** Whether an event still has live baskets. */
+export async function hasLiveBaskets(db: Queryable, shopId: string, eventId: string): Promise<boolean> {
+  const { rows } = await db.query<{ found: boolean }>(
+    `SELECT EXISTS (
+       SELECT FROM baskets b WHERE b.shop_id = $1 AND b.event_ids @> ARRAY[$2::text]
+         AND b.status IN ('open', 'activated', 'checkout')
+     ) AS found`,
+    [shopId, eventId],
+  );
+  return rows[0]?.found ?? false;
+}

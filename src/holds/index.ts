@@ -1,0 +1,14 @@
+export { type Admission, openAdmission } from './admission.ts';
+export { commitCreations } from './arbiter.ts';
+export { endBasketsOfCancelledEvents, endBasketsOfEvent } from './events.ts';
+export {
+  type BasketRow,
+  type BasketStatus,
+  type Creation,
+  type CreationOutcome,
+  liveStatuses,
+  type StockTake,
+  takesOf,
+} from './model.ts';
+export { moveStock, stockKeeper } from './stock.ts';
+export { startSweeper } from './sweeper.ts';

@@ -1,0 +1,98 @@
+/** What a basket takes of one stock row: all of its lines on that row together. */
+export type StockTake = { stockId: string; quantity: number };
+
+/** The states of a basket and what they mean for its hold:
+ *
+ * ```
+ * open ──activate──▶ activated ──checkout──▶ checkout ──complete──▶ completed   held → sold
+ *   │                   │  ◀──back, fail──────  │
+ *   └───────────────────┴───────────────────────┴──▶ expired | cancelled        held → given back
+ * ```
+ */
+export type BasketStatus = 'open' | 'activated' | 'checkout' | 'completed' | 'expired' | 'cancelled';
+
+export const liveStatuses: readonly BasketStatus[] = ['open', 'activated', 'checkout'];
+
+/** A row of `baskets` as SQL's row_to_json writes it, in answers of statements and in outbox snapshots alike. */
+export type BasketRow = {
+  shop_id: string;
+  basket_id: string;
+  partner: string | null;
+  status: BasketStatus;
+  status_reason: string | null;
+  version: number;
+  sequence: number;
+  customer_id: string | null;
+  reference: string | null;
+  campaign: string | null;
+  order_id: string | null;
+  hold_stock_ids: string[];
+  hold_quantities: number[];
+  event_ids: string[];
+  lines: unknown;
+  content: unknown;
+  link_generation: number;
+  lifetime_ends_at: string;
+  ttl_seconds: number;
+  checkout_seconds: number;
+  extensions_left: number;
+  login_trusted: boolean;
+  session_id: string | null;
+  session_issued_at: string | null;
+  session_customer_id: string | null;
+  lease_id: string | null;
+  expires_at_before_checkout: string | null;
+  created_at: string;
+  updated_at: string;
+  expires_at: string;
+  activated_at: string | null;
+  completed_at: string | null;
+  ended_at: string | null;
+  refunded_at: string | null;
+  late: boolean;
+  completion_refused: boolean;
+};
+
+/** A basket about to be committed, with what was read of the shop and the catalogue to decide on it. */
+export type Creation = {
+  shopId: string;
+  shopVersion: number;
+  basketId: string;
+  partner: string | null;
+  customerId: string | null;
+  reference: string | null;
+  campaign: string | null;
+  takes: StockTake[];
+  /** The catalogue version that each of `takes` was decided on. */
+  catalogueVersions: number[];
+  eventIds: string[];
+  lines: unknown;
+  content: unknown;
+  ttlSeconds: number;
+  maxLifetimeSeconds: number;
+  checkoutSeconds: number;
+  extensions: number;
+  loginTrusted: boolean;
+  idempotency: { keyHash: Buffer; fingerprint: Buffer; answer: Record<string, unknown> } | null;
+};
+
+/** What became of a creation. `stale`: shop or catalogue have changed; `key_exists`: the idempotency key was used. */
+export type CreationOutcome =
+  | { outcome: 'created'; row: BasketRow }
+  | { outcome: 'short'; available: Map<string, number> }
+  | { outcome: 'stale' }
+  | { outcome: 'key_exists' };
+
+/** The stock that lines take, summed by stock row and sorted by its id: the order in which rows are locked everywhere. */
+export function takesOf(lines: readonly { stockId: string; quantity: number }[]): StockTake[] {
+  const sums = new Map<string, number>();
+  for (const { stockId, quantity } of lines) sums.set(stockId, (sums.get(stockId) ?? 0) + quantity);
+  return [...sums]
+    .map(([stockId, quantity]) => ({ stockId, quantity }))
+    .sort((a, b) => (a.stockId < b.stockId ? -1 : 1));
+}
+
+/** What a basket's row holds, or held before it ended. */
+export function takesOfRow(row: Pick<BasketRow, 'hold_stock_ids' | 'hold_quantities'>): StockTake[] {
+  return row.hold_stock_ids.map((stockId, index) => ({ stockId, quantity: row.hold_quantities[index] ?? 0 }));
+}

@@ -1,0 +1,107 @@
+import type pg from 'pg';
+import type { Availability, StockKeeper } from '../catalogue/index.ts';
+import { refuse } from '../errors.ts';
+import type { Queryable } from '../platform/postgres.ts';
+import type { Admission } from './admission.ts';
+import type { StockTake } from './model.ts';
+
+type StockRow = { stock_id: string; capacity: number | null; held: number; sold: number };
+
+function toAvailability({ capacity, held, sold }: StockRow): Availability {
+  return { capacity, held, sold, available: capacity === null ? null : Math.max(0, capacity - held - sold) };
+}
+
+/** The stock rows as the catalogue needs them. */
+export function stockKeeper(pool: pg.Pool, admission: Admission): StockKeeper {
+  async function availability(db: Queryable, shopId: string, stockIds: readonly string[]) {
+    const { rows } = await db.query<StockRow>(
+      'SELECT stock_id, capacity, held, sold FROM stock WHERE shop_id = $1 AND stock_id = ANY($2)',
+      [shopId, stockIds],
+    );
+    return new Map(rows.map((row) => [row.stock_id, toAvailability(row)]));
+  }
+  return {
+    availability,
+    async lock(tx, shopId, stockIds) {
+      await tx.query(
+        `INSERT INTO stock (shop_id, stock_id)
+         SELECT $1, id FROM unnest($2::text[]) AS id ORDER BY id COLLATE "C" ON CONFLICT DO NOTHING`,
+        [shopId, stockIds],
+      );
+      const { rows } = await tx.query<StockRow>(
+        `WITH locked AS MATERIALIZED (
+           SELECT shop_id, stock_id FROM stock WHERE shop_id = $1 AND stock_id = ANY($2) ORDER BY stock_id FOR UPDATE
+         )
+         UPDATE stock s SET catalogue_version = s.catalogue_version + 1 FROM locked l
+         WHERE s.shop_id = $1 AND s.shop_id = l.shop_id AND s.stock_id = l.stock_id
+         RETURNING s.stock_id, s.capacity, s.held, s.sold`,
+        [shopId, stockIds],
+      );
+      return new Map(rows.map((row) => [row.stock_id, toAvailability(row)]));
+    },
+    async setCapacities(tx, shopId, capacities) {
+      const { rows } = await tx.query<StockRow & { wanted: number }>(
+        `SELECT s.stock_id, s.capacity, s.held, s.sold, w.capacity AS wanted
+         FROM stock s JOIN unnest($2::text[], $3::int[]) AS w(stock_id, capacity) ON w.stock_id = s.stock_id
+         WHERE s.shop_id = $1 AND s.held + s.sold > w.capacity`,
+        [shopId, [...capacities.keys()], [...capacities.values()]],
+      );
+      if (rows.length > 0) {
+        const errors = rows.map(({ stock_id, held, sold, wanted }) => ({
+          ...namedStock(stock_id),
+          requested: wanted,
+          held,
+          sold,
+        }));
+        return refuse('capacity_below_committed', { extensions: { errors } });
+      }
+      await tx.query(
+        `UPDATE stock s SET capacity = w.capacity FROM unnest($2::text[], $3::int[]) AS w(stock_id, capacity)
+         WHERE s.shop_id = $1 AND s.stock_id = w.stock_id`,
+        [shopId, [...capacities.keys()], [...capacities.values()]],
+      );
+      return null;
+    },
+    async published(shopId, stockIds) {
+      for (const [stockId, { capacity, held, sold }] of await availability(pool, shopId, stockIds)) {
+        await admission.publish(shopId, stockId, capacity, held + sold);
+      }
+    },
+  };
+}
+
+function namedStock(stockId: string): { itemId: string } | { poolId: string } {
+  const id = stockId.slice(stockId.indexOf(':') + 1);
+  return stockId.startsWith('pool:') ? { poolId: id } : { itemId: id };
+}
+
+/**
+ * Moves a basket's stock in the caller's transaction, which holds the basket's row: `release` gives held stock back,
+ * `sell` turns held into sold, `takeAndSell` takes it anew and sells it at once. Rows are locked in the order of their
+ * ids. Gives false, and changes nothing, when `takeAndSell` does not find all of it.
+ */
+export async function moveStock(
+  tx: Queryable,
+  shopId: string,
+  takes: readonly StockTake[],
+  move: 'release' | 'sell' | 'takeAndSell',
+): Promise<boolean> {
+  const held = move === 'takeAndSell' ? 0 : -1;
+  const sold = move === 'release' ? 0 : 1;
+  const { rows } = await tx.query<{ moved: number }>(
+    `WITH take AS (SELECT * FROM unnest($2::text[], $3::int[]) AS t(stock_id, quantity)),
+     locked AS MATERIALIZED (
+       SELECT s.stock_id, t.quantity, s.capacity, s.held, s.sold FROM stock s JOIN take t ON t.stock_id = s.stock_id
+       WHERE s.shop_id = $1 ORDER BY s.stock_id FOR UPDATE OF s
+     ),
+     moved AS (
+       UPDATE stock s SET held = s.held + $4::int * l.quantity, sold = s.sold + $5::int * l.quantity FROM locked l
+       WHERE s.shop_id = $1 AND s.stock_id = l.stock_id
+         AND NOT EXISTS (SELECT FROM locked x WHERE x.held + x.sold + ($4::int + $5::int) * x.quantity > x.capacity)
+       RETURNING s.stock_id
+     )
+     SELECT count(*) AS moved FROM moved`,
+    [shopId, takes.map(({ stockId }) => stockId), takes.map(({ quantity }) => quantity), held, sold],
+  );
+  return rows[0]?.moved === takes.length;
+}

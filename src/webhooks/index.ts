@@ -1,0 +1,1 @@
+export { announceBaskets, announceEventCancelled } from './outbox.ts';
