@@ -1,0 +1,177 @@
+import type pg from 'pg';
+import { isRefusal, type Refusal, refuse } from '../errors.ts';
+import { type Admission, moveStock, type StockTake } from '../holds/index.ts';
+import type { Caller, SessionCaller } from '../http/access.ts';
+import { type IdempotencyKey, runOnce } from '../http/idempotency.ts';
+import { withTransaction } from '../platform/postgres.ts';
+import { asOf, type Basket, isLive } from './model.ts';
+import {
+  type BasketAt,
+  liveBasketIdsOf,
+  lockBaskets,
+  lockCustomer,
+  readBasket,
+  readSnapshot,
+  saveBasket,
+} from './store.ts';
+
+/** A back end that acts for a shop, or the session of one basket. */
+export type BasketCaller = (Extract<Caller, { kind: 'api' }> & { shopId: string }) | SessionCaller;
+
+/** How long a session may read its basket after it has ended. */
+const readableAfterEndMs = 24 * 60 * 60 * 1000;
+
+/**
+ * Whether a caller may know of a basket: a partner of its own only, a session of the basket it was opened for, while it
+ * is the newest one and the basket has not ended more than a day ago. Refusals: `not_found`, `session_superseded`,
+ * `unauthorized`.
+ */
+function accessToBasket(caller: BasketCaller, basket: Basket, now: Date): Refusal | null {
+  if (caller.kind === 'api') {
+    return caller.partner === null || caller.partner === basket.partner ? null : refuse('not_found');
+  }
+  if (caller.basketId !== basket.basketId) return refuse('not_found');
+  if (basket.sessionId === null || !basket.sessionId.equals(caller.sessionId)) return refuse('session_superseded');
+  const { endedAt } = asOf(basket, now);
+  return endedAt !== null && now.getTime() > endedAt.getTime() + readableAfterEndMs ? refuse('unauthorized') : null;
+}
+
+/** Reads a basket for a caller. Refusals: those of accessToBasket. */
+export async function getBasket(pool: pg.Pool, caller: BasketCaller, basketId: string): Promise<BasketAt | Refusal> {
+  const found = await readBasket(pool, caller.shopId, basketId);
+  if (found === null) return refuse('not_found');
+  return accessToBasket(caller, found.basket, found.now) ?? found;
+}
+
+/** What a change gives: the basket as it is afterwards, and what its answer has beyond the basket. */
+export type Changed = { basket: Basket; answer: Record<string, unknown> };
+
+/** A change as it was answered. `now` is Postgres' time of the change, also when its answer is given again. */
+export type Answered = Changed & { now: Date; replayed: boolean };
+
+/** The conditions that a request sets: its idempotency key, and the version that it was decided on. */
+export type Conditions = { key: IdempotencyKey | null; ifMatch: string | undefined };
+
+/** A locked basket and what a change of it works with. */
+export type Change = {
+  tx: pg.PoolClient;
+  /** As its row says: use `asOf` for what everybody sees. */
+  basket: Basket;
+  now: Date;
+  /** The live baskets of the customer whom the caller named, locked too. */
+  others: Basket[];
+};
+
+/**
+ * Changes one basket in one transaction, serialised with every other change of it, once per idempotency key. `change`
+ * may refuse, which rolls everything back, but for `expired_stock_gone`: that is final, so what it wrote stays. With
+ * `customerId` the customer's other live baskets are locked as well. Refusals: those of accessToBasket,
+ * `version_conflict`, `idempotency_key_reused`, `idempotency_in_progress`, and those of `change`.
+ */
+export async function changeBasket(
+  pool: pg.Pool,
+  caller: BasketCaller,
+  basketId: string,
+  { key, ifMatch }: Conditions,
+  change: (locked: Change) => Promise<Changed | Refusal>,
+  customerId: string | null = null,
+): Promise<Answered | Refusal> {
+  const { shopId } = caller;
+  const work = async (tx: pg.PoolClient): Promise<Answered | Refusal> => {
+    let changed: Answered | undefined;
+    const stored = await runOnce(tx, key, async () => {
+      if (customerId !== null) await lockCustomer(tx, shopId, customerId);
+      const otherIds = customerId === null ? [] : await liveBasketIdsOf(tx, shopId, customerId);
+      const locked = await lockBaskets(tx, shopId, [basketId, ...otherIds]);
+      const found = locked.get(basketId);
+      if (found === undefined) return refuse('not_found');
+      locked.delete(basketId);
+      const { basket, now } = found;
+      const refusal = accessToBasket(caller, basket, now) ?? unmatched(ifMatch, asOf(basket, now));
+      if (refusal) return refusal;
+      const others = [...locked.values()].map((other) => other.basket);
+      const result = await change({ tx, basket, now, others });
+      if (isRefusal(result)) return result;
+      changed = { ...result, now, replayed: false };
+      const { sequence } = result.basket;
+      return { status: 200, basketId, sequence, answer: { ...result.answer, now: now.toISOString() } };
+    });
+    if (isRefusal(stored)) return stored;
+    if (changed) return changed;
+    const snapshot = await readSnapshot(tx, shopId, basketId, stored.sequence ?? 0);
+    if (snapshot === null) throw new Error('a stored answer lost its snapshot');
+    const { now, ...answer } = stored.answer;
+    return { basket: snapshot, answer, now: new Date(String(now)), replayed: true };
+  };
+  return withTransaction(pool, work, (result) => !isRefusal(result) || result.refused === 'expired_stock_gone');
+}
+
+/** `If-Match` holds a list of entity tags or `*` (RFC 9110, 13.1.1); ours is the version in quotes. */
+function unmatched(ifMatch: string | undefined, basket: Basket): Refusal | null {
+  if (ifMatch === undefined || ifMatch.trim() === '*') return null;
+  const tags = ifMatch.split(',').map((tag) => tag.trim());
+  return tags.includes(`"${basket.version}"`) ? null : refuse('version_conflict');
+}
+
+/** The refusal for a basket that has ended. */
+export function notLive(basket: Basket): Refusal {
+  const { status, statusReason } = basket;
+  return refuse('basket_not_live', { extensions: { basketStatus: status, statusReason } });
+}
+
+/**
+ * Cancels a basket and gives its hold back before the answer leaves, so that the stock is on sale and the link dead when
+ * the caller hears of it. Refusals: those of changeBasket, `basket_not_live`, `basket_in_checkout`.
+ */
+export async function cancelBasket(
+  { pool, admission }: { pool: pg.Pool; admission: Admission },
+  caller: BasketCaller,
+  basketId: string,
+  conditions: Conditions,
+): Promise<Answered | Refusal> {
+  const result = await changeBasket(pool, caller, basketId, conditions, async ({ tx, basket, now }) => {
+    const seen = asOf(basket, now);
+    if (!isLive(seen)) return notLive(seen);
+    if (seen.status === 'checkout') return refuse('basket_in_checkout');
+    return { basket: await endBasket(tx, basket, now, 'cancelled', 'requested'), answer: {} };
+  });
+  if (!isRefusal(result) && !result.replayed) await admission.release(holdOf(result.basket));
+  return result;
+}
+
+/** Ends a locked live basket and gives its stock back, in the caller's transaction. Redis is told after the commit. */
+async function endBasket(
+  tx: pg.PoolClient,
+  basket: Basket,
+  now: Date,
+  status: 'expired' | 'cancelled',
+  statusReason: 'superseded' | 'requested',
+): Promise<Basket> {
+  await moveStock(tx, basket.shopId, takesOfBasket(basket), 'release');
+  return saveBasket(tx, basket, { status, statusReason, endedAt: now, leaseId: null }, `basket.${status}`);
+}
+
+/**
+ * Ends the customer's other baskets because this one took their place, in the caller's transaction, and gives those that
+ * it ended. Baskets that are being paid are left alone.
+ */
+export async function supersede(tx: pg.PoolClient, others: readonly Basket[], now: Date): Promise<Basket[]> {
+  const ended: Basket[] = [];
+  for (const other of others) {
+    const seen = asOf(other, now);
+    if (isLive(seen) && seen.status !== 'checkout') {
+      ended.push(await endBasket(tx, other, now, 'expired', 'superseded'));
+    }
+  }
+  return ended;
+}
+
+/** What a basket holds, or held before it ended. */
+export function takesOfBasket({ holdStockIds, holdQuantities }: Basket): StockTake[] {
+  return holdStockIds.map((stockId, at) => ({ stockId, quantity: holdQuantities[at] ?? 0 }));
+}
+
+/** A basket's hold as the admission in Redis knows it. */
+export function holdOf(basket: Basket): { shopId: string; basketId: string; takes: StockTake[] } {
+  return { shopId: basket.shopId, basketId: basket.basketId, takes: takesOfBasket(basket) };
+}

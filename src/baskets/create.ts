@@ -1,0 +1,159 @@
+import type pg from 'pg';
+import type { ItemCache } from '../catalogue/index.ts';
+import { isRefusal, type Refusal, refuse } from '../errors.ts';
+import { type Admission, type Creation, type CreationOutcome, takesOf } from '../holds/index.ts';
+import type { ApiCaller } from '../http/access.ts';
+import { findAnswer, type IdempotencyKey, type StoredAnswer } from '../http/idempotency.ts';
+import type { DatabaseClock } from '../platform/clock.ts';
+import { newId } from '../platform/ids.ts';
+import type { Shop, ShopCache } from '../shops/index.ts';
+import { type Basket, type BasketLine, type CreateBasketRequest, toBasket } from './model.ts';
+import { contentOf, priceLines } from './rules.ts';
+import { countLiveBaskets, readSnapshot } from './store.ts';
+
+/** What the creation of baskets works with. */
+export type CreateDeps = {
+  pool: pg.Pool;
+  clock: DatabaseClock;
+  shops: ShopCache;
+  items: ItemCache;
+  admission: Admission;
+  /** Commits one creation, alone or together with others that wait. */
+  commit: (creation: Creation) => Promise<CreationOutcome>;
+  /** The id of the key that signs start links now: an answer that is given again must be signed with the same. */
+  linkKid: string;
+};
+
+/** A created basket. `answer` is what is stored under the idempotency key beside the snapshot. */
+export type Created = { basket: Basket; answer: CreateAnswer; replayed: boolean };
+
+/** What a creation's answer has beyond the basket. `linkKid` is null when no start link was asked for. */
+type CreateAnswer = { linkKid: string | null };
+
+const attempts = 3;
+
+/**
+ * Creates a basket and holds its stock: the reservation protocol. Rules are checked on what is cached of shop and
+ * catalogue, Redis admits, Postgres decides; a commit that finds the cache old tries again on fresh data. With an
+ * idempotency key, an answer that was given before is given again, whatever has changed since.
+ *
+ * Refusals: `not_found` (no such shop), those of priceLines and contentOf, `live_basket_limit`, `insufficient_stock`,
+ * `idempotency_key_reused`, `unavailable`.
+ */
+export async function createBasket(
+  deps: CreateDeps,
+  caller: ApiCaller & { shopId: string },
+  body: CreateBasketRequest,
+  key: IdempotencyKey | null,
+): Promise<Created | Refusal> {
+  let result = await attempt(deps, caller, body, key, 'cached');
+  // A rule's refusal is never said on what is cached. That stock is short is said by the stock itself.
+  if (isRefusal(result) && result.refused !== 'insufficient_stock') {
+    result = await attempt(deps, caller, body, key, 'fresh');
+  }
+  for (let tries = 1; tries < attempts && result === 'stale'; tries += 1) {
+    result = await attempt(deps, caller, body, key, 'fresh');
+  }
+  if (result === 'stale') result = refuse('unavailable');
+  if (key !== null && (result === 'key_exists' || isRefusal(result))) {
+    const stored = await findAnswer(deps.pool, key);
+    if (isRefusal(stored)) return stored;
+    if (stored !== null) return replay(deps, key.shopId, stored);
+  }
+  return result === 'key_exists' ? refuse('idempotency_in_progress') : result;
+}
+
+async function attempt(
+  deps: CreateDeps,
+  caller: ApiCaller & { shopId: string },
+  body: CreateBasketRequest,
+  key: IdempotencyKey | null,
+  catalogue: 'cached' | 'fresh',
+): Promise<Created | Refusal | 'stale' | 'key_exists'> {
+  const { shopId, partner } = caller;
+  const shop = catalogue === 'cached' ? await deps.shops.get(shopId) : await deps.shops.fresh(shopId);
+  if (shop === null) return refuse('not_found');
+  const content = contentOf(shop, body);
+  if (isRefusal(content)) return content;
+  const itemIds = [...new Set(body.items.map(({ itemId }) => itemId))];
+  const items = await (catalogue === 'cached' ? deps.items.get(shopId, itemIds) : deps.items.fresh(shopId, itemIds));
+  const lines = priceLines(shop, items, body.items, await deps.clock.now());
+  if (isRefusal(lines)) return lines;
+  const customerId = body.customer?.id ?? null;
+  const limit = await liveBasketLimit(deps.pool, shop, partner, customerId);
+  if (limit) return limit;
+
+  const takes = takesOf(lines);
+  const versions = new Map([...items.values()].map((item) => [item.stockId, item.catalogueVersion]));
+  const answer: CreateAnswer = { linkKid: body.generateBasketUrl ? deps.linkKid : null };
+  const creation: Creation = {
+    shopId,
+    shopVersion: shop.version,
+    basketId: newId('bkt'),
+    partner,
+    customerId,
+    reference: body.reference,
+    campaign: body.campaign,
+    takes,
+    catalogueVersions: takes.map(({ stockId }) => versions.get(stockId) ?? 0),
+    eventIds: [...new Set(lines.flatMap(({ eventId }) => (eventId === null ? [] : [eventId])))],
+    lines,
+    content,
+    ttlSeconds: body.ttlSeconds ?? shop.basket.ttlSeconds,
+    maxLifetimeSeconds: shop.basket.maxLifetimeSeconds,
+    checkoutSeconds: shop.basket.checkoutSeconds,
+    extensions: shop.basket.maxExtensions,
+    loginTrusted: caller.scopes.has('customers:login'),
+    idempotency: key && { keyHash: key.keyHash, fingerprint: key.fingerprint, answer },
+  };
+
+  const admitted = await deps.admission.admit(creation);
+  if (admitted.outcome === 'sold_out') return insufficientStock(lines, admitted.available);
+  // Should this throw, the commit may have happened all the same: the provisional deadline finds out which it was.
+  const committed = await deps.commit(creation);
+  if (committed.outcome !== 'created') {
+    await deps.admission.release(creation);
+    if (committed.outcome === 'short') return insufficientStock(lines, committed.available);
+    return committed.outcome;
+  }
+  const basket = toBasket(committed.row);
+  void deps.admission.settle(creation, basket.expiresAt);
+  return { basket, answer, replayed: false };
+}
+
+async function replay(deps: CreateDeps, shopId: string, stored: StoredAnswer): Promise<Created | Refusal> {
+  const { basketId, sequence } = stored;
+  const basket =
+    basketId === null || sequence === null ? null : await readSnapshot(deps.pool, shopId, basketId, sequence);
+  return basket ? { basket, answer: stored.answer as CreateAnswer, replayed: true } : refuse('not_found');
+}
+
+async function liveBasketLimit(
+  pool: pg.Pool,
+  shop: Shop,
+  partner: string | null,
+  customerId: string | null,
+): Promise<Refusal | null> {
+  const { maxLiveBasketsPerCustomer: ofCustomer, maxLiveBasketsPerPartner: ofPartner } = shop.basket;
+  if (ofCustomer !== null && customerId !== null) {
+    const live = await countLiveBaskets(pool, shop.shopId, partner, customerId);
+    if (live >= ofCustomer) return refuse('live_basket_limit', { extensions: { limit: ofCustomer } });
+  }
+  if (ofPartner !== null && partner !== null) {
+    const live = await countLiveBaskets(pool, shop.shopId, partner, null);
+    if (live >= ofPartner) return refuse('live_basket_limit', { extensions: { limit: ofPartner } });
+  }
+  return null;
+}
+
+/** Lists the items on stock rows that are short, with what was asked of each row as a whole. */
+function insufficientStock(lines: readonly BasketLine[], available: ReadonlyMap<string, number>): Refusal {
+  const requested = new Map(takesOf(lines).map(({ stockId, quantity }) => [stockId, quantity]));
+  const short = lines.filter(({ stockId }) => (available.get(stockId) ?? Infinity) < (requested.get(stockId) ?? 0));
+  const errors = [...new Map(short.map((line) => [line.itemId, line])).values()].map(({ itemId, stockId }) => ({
+    itemId,
+    requested: requested.get(stockId) ?? 0,
+    available: available.get(stockId) ?? 0,
+  }));
+  return refuse('insufficient_stock', { extensions: { errors } });
+}

@@ -1,0 +1,24 @@
+export {
+  type Answered,
+  type BasketCaller,
+  type Change,
+  type Changed,
+  type Conditions,
+  changeBasket,
+  holdOf,
+  notLive,
+  supersede,
+  takesOfBasket,
+} from './change.ts';
+export { maskAccount, maskEmail } from './masking.ts';
+export { asOf, type Basket, BasketAnswer, isLive } from './model.ts';
+export {
+  answerChange,
+  basketExists,
+  basketHeaders,
+  basketParams,
+  basketRefusals,
+  basketRoutes,
+} from './routes.ts';
+export { liveBasketIdsOf, lockBaskets, lockCustomer, readBasket, readSnapshot, saveBasket } from './store.ts';
+export { showBasket } from './view.ts';

@@ -1,0 +1,290 @@
+import { type Static, Type } from '@sinclair/typebox';
+import { type BasketRow, type BasketStatus, liveStatuses } from '../holds/index.ts';
+import { Id, Nullable, OneOf, strict, Time } from '../http/schema.ts';
+import type { Amounts, TaxMode } from '../money/index.ts';
+
+const maxQuantity = 10_000;
+const Url = Type.String({ minLength: 1, maxLength: 2048 });
+const withDefault = <T>(schema: object, value: T) => ({ ...schema, default: value });
+const CustomData = Type.Record(Type.String(), Type.Unknown(), {
+  default: {},
+  description: 'Any JSON object of at most 16 KiB and 8 levels; returned as it was sent.',
+});
+const Variables = Type.Record(Type.String(), Type.String({ maxLength: 1000 }), { default: {} });
+
+const LineBody = Type.Object(
+  {
+    itemId: Id,
+    quantity: Type.Integer({ minimum: 1, maximum: maxQuantity }),
+    modifiable: Type.Boolean({ default: true }),
+    variables: Variables,
+    custom: CustomData,
+  },
+  strict,
+);
+export type WrittenLine = Static<typeof LineBody>;
+
+const CustomerBody = Type.Object(
+  {
+    id: Type.Optional(Id),
+    email: Type.Optional(Type.String({ format: 'email', maxLength: 254 })),
+    name: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+    username: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+    usernameId: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+  },
+  strict,
+);
+
+const RevenueShare = Type.Object(
+  {
+    walletRef: Type.String({ minLength: 1, maxLength: 200 }),
+    amount: Type.Number({ minimum: 0, maximum: 1_000_000_000 }),
+    gatewayFeePercent: Type.Optional(Type.Number({ minimum: 0, maximum: 100 })),
+  },
+  strict,
+);
+
+const LinkMode = Nullable(OneOf('page', 'redirect'));
+
+/** The request that creates a basket. Codes and `reserve: "activation"` are not served yet; their defaults may be sent. */
+export const CreateBasketBody = Type.Object(
+  {
+    items: Type.Array(LineBody, { minItems: 1, maxItems: 200 }),
+    generateBasketUrl: Type.Boolean({ default: true }),
+    customer: Type.Unsafe<Static<typeof CustomerBody> | null>(withDefault(Nullable(CustomerBody), null)),
+    reserve: Type.Unsafe<'creation'>(withDefault(OneOf('creation'), 'creation')),
+    linkExpiresAt: Type.Null({ default: null }),
+    linkMode: Type.Unsafe<'page' | 'redirect' | null>(withDefault(LinkMode, null)),
+    successRedirectUrl: Type.Unsafe<string | null>(withDefault(Nullable(Url), null)),
+    failureRedirectUrl: Type.Unsafe<string | null>(withDefault(Nullable(Url), null)),
+    cancelRedirectUrl: Type.Unsafe<string | null>(withDefault(Nullable(Url), null)),
+    autoRedirect: Type.Boolean({ default: true }),
+    ttlSeconds: Type.Optional(Type.Integer({ minimum: 10, maximum: 86_400, description: 'default: the shop’s' })),
+    modifiable: Type.Boolean({ default: true }),
+    discountCodes: Type.Array(Type.String(), { default: [], maxItems: 0 }),
+    accessCodes: Type.Array(Type.String(), { default: [], maxItems: 0 }),
+    giftCards: Type.Array(Type.String(), { default: [], maxItems: 0 }),
+    creatorCode: Type.Null({ default: null }),
+    reference: Type.Unsafe<string | null>(withDefault(Nullable(Id), null)),
+    campaign: Type.Unsafe<string | null>(withDefault(Nullable(Id), null)),
+    ipAddress: Type.Unsafe<string | null>(
+      withDefault(Nullable(Type.String({ maxLength: 45, description: 'IPv4 or IPv6' })), null),
+    ),
+    country: Type.Unsafe<string | null>(withDefault(Nullable(Type.String({ pattern: '^[A-Z]{2}$' })), null)),
+    locale: Type.Unsafe<string | null>(withDefault(Nullable(Type.String({ minLength: 2, maxLength: 35 })), null)),
+    revenueShare: Type.Array(RevenueShare, { default: [], maxItems: 50 }),
+    custom: CustomData,
+  },
+  { $id: 'CreateBasket', ...strict },
+);
+export type CreateBasketRequest = Static<typeof CreateBasketBody>;
+
+const Line = Type.Object({
+  lineId: Type.String(),
+  itemId: Id,
+  eventId: Nullable(Id),
+  name: Type.String(),
+  type: OneOf('single', 'subscription'),
+  quantity: Type.Integer(),
+  unitPrice: Type.Integer(),
+  subtotal: Type.Integer(),
+  discount: Type.Integer(),
+  tax: Type.Integer(),
+  total: Type.Integer(),
+  modifiable: Type.Boolean(),
+  variables: Type.Record(Type.String(), Type.String()),
+  custom: Type.Record(Type.String(), Type.Unknown()),
+});
+
+/** A basket as the API shows it. */
+export const BasketAnswer = Type.Object(
+  {
+    id: Type.String(),
+    shopId: Id,
+    partner: Type.Optional(Nullable(Id)),
+    status: OneOf('open', 'activated', 'checkout', 'completed', 'expired', 'cancelled'),
+    statusReason: Nullable(OneOf('timeout', 'superseded', 'requested', 'event_cancelled')),
+    version: Type.Integer(),
+    currency: Type.String(),
+    reserve: OneOf('creation', 'activation'),
+    customer: Nullable(
+      Type.Object({
+        id: Nullable(Id),
+        email: Nullable(Type.String()),
+        name: Nullable(Type.String()),
+        username: Nullable(Type.String()),
+        usernameId: Nullable(Type.String()),
+      }),
+    ),
+    items: Type.Array(Line),
+    totals: Type.Object({
+      subtotal: Type.Integer(),
+      discount: Type.Integer(),
+      tax: Type.Integer(),
+      total: Type.Integer(),
+      giftCards: Type.Integer(),
+      due: Type.Integer(),
+    }),
+    discountCodes: Type.Array(Type.String()),
+    accessCodes: Type.Array(Type.String()),
+    giftCards: Type.Array(Type.Object({ last4: Type.String(), applied: Type.Integer() })),
+    creatorCode: Nullable(Type.String()),
+    successRedirectUrl: Nullable(Type.String()),
+    failureRedirectUrl: Nullable(Type.String()),
+    cancelRedirectUrl: Nullable(Type.String()),
+    autoRedirect: Type.Boolean(),
+    linkMode: LinkMode,
+    reference: Nullable(Id),
+    campaign: Nullable(Id),
+    ipAddress: Type.Optional(Nullable(Type.String())),
+    country: Nullable(Type.String()),
+    locale: Nullable(Type.String()),
+    revenueShare: Type.Optional(Type.Array(RevenueShare)),
+    custom: Type.Record(Type.String(), Type.Unknown()),
+    modifiable: Type.Boolean(),
+    extensionsLeft: Type.Integer(),
+    extendableUntil: Time,
+    serverTime: Time,
+    createdAt: Time,
+    updatedAt: Time,
+    expiresAt: Nullable(Time),
+    activatedAt: Nullable(Time),
+    completedAt: Nullable(Time),
+    refundedAt: Nullable(Time),
+    late: Type.Boolean(),
+    orderId: Nullable(Id),
+    startBasketUrl: Type.Optional(Type.String()),
+  },
+  { $id: 'Basket' },
+);
+export type BasketAnswer = Static<typeof BasketAnswer>;
+
+/** A line of a basket, with price, tax and name as they were when it was added. */
+export type BasketLine = Static<typeof Line> & { stockId: string; taxRateTenThousandths: number } & Amounts;
+
+/** What the creator of a basket said and nothing decides on, kept as one document. */
+export type BasketContent = Pick<
+  CreateBasketRequest,
+  | 'successRedirectUrl'
+  | 'failureRedirectUrl'
+  | 'cancelRedirectUrl'
+  | 'autoRedirect'
+  | 'linkMode'
+  | 'ipAddress'
+  | 'country'
+  | 'locale'
+  | 'revenueShare'
+  | 'custom'
+  | 'modifiable'
+> & {
+  currency: string;
+  taxMode: TaxMode;
+  customer: Omit<Static<typeof CustomerBody>, 'id'>;
+};
+
+type StatusReason = 'timeout' | 'superseded' | 'requested' | 'event_cancelled';
+
+/** A basket as the service works on it: a row of `baskets` with times as dates. */
+export type Basket = {
+  shopId: string;
+  basketId: string;
+  partner: string | null;
+  status: BasketStatus;
+  statusReason: StatusReason | null;
+  version: number;
+  sequence: number;
+  customerId: string | null;
+  reference: string | null;
+  campaign: string | null;
+  orderId: string | null;
+  holdStockIds: string[];
+  holdQuantities: number[];
+  eventIds: string[];
+  lines: BasketLine[];
+  content: BasketContent;
+  linkGeneration: number;
+  lifetimeEndsAt: Date;
+  ttlSeconds: number;
+  checkoutSeconds: number;
+  extensionsLeft: number;
+  loginTrusted: boolean;
+  sessionId: Buffer | null;
+  sessionIssuedAt: Date | null;
+  sessionCustomerId: string | null;
+  leaseId: string | null;
+  expiresAtBeforeCheckout: Date | null;
+  createdAt: Date;
+  updatedAt: Date;
+  expiresAt: Date;
+  activatedAt: Date | null;
+  completedAt: Date | null;
+  endedAt: Date | null;
+  refundedAt: Date | null;
+  late: boolean;
+  completionRefused: boolean;
+};
+
+/** The basket in a row of `baskets`, or in an outbox snapshot of one. */
+export function toBasket(row: BasketRow): Basket {
+  const date = (text: string | null) => (text === null ? null : new Date(text));
+  return {
+    shopId: row.shop_id,
+    basketId: row.basket_id,
+    partner: row.partner,
+    status: row.status,
+    statusReason: row.status_reason as StatusReason | null,
+    version: row.version,
+    sequence: row.sequence,
+    customerId: row.customer_id,
+    reference: row.reference,
+    campaign: row.campaign,
+    orderId: row.order_id,
+    holdStockIds: row.hold_stock_ids,
+    holdQuantities: row.hold_quantities,
+    eventIds: row.event_ids,
+    lines: row.lines as BasketLine[],
+    content: row.content as BasketContent,
+    linkGeneration: row.link_generation,
+    lifetimeEndsAt: new Date(row.lifetime_ends_at),
+    ttlSeconds: row.ttl_seconds,
+    checkoutSeconds: row.checkout_seconds,
+    extensionsLeft: row.extensions_left,
+    loginTrusted: row.login_trusted,
+    sessionId: row.session_id === null ? null : Buffer.from(row.session_id.slice(2), 'hex'),
+    sessionIssuedAt: date(row.session_issued_at),
+    sessionCustomerId: row.session_customer_id,
+    leaseId: row.lease_id,
+    expiresAtBeforeCheckout: date(row.expires_at_before_checkout),
+    createdAt: new Date(row.created_at),
+    updatedAt: new Date(row.updated_at),
+    expiresAt: new Date(row.expires_at),
+    activatedAt: date(row.activated_at),
+    completedAt: date(row.completed_at),
+    endedAt: date(row.ended_at),
+    refundedAt: date(row.refunded_at),
+    late: row.late,
+    completionRefused: row.completion_refused,
+  };
+}
+
+/** Whether the basket can still be worked on. */
+export function isLive(basket: Pick<Basket, 'status'>): boolean {
+  return liveStatuses.includes(basket.status);
+}
+
+/**
+ * The basket as everybody must see it at a moment: one that is past its `expiresAt` is expired, swept or not, and reads
+ * exactly as it will once it has been swept.
+ */
+export function asOf(basket: Basket, now: Date): Basket {
+  if (!isLive(basket) || basket.expiresAt > now) return basket;
+  return {
+    ...basket,
+    status: 'expired',
+    statusReason: 'timeout',
+    version: basket.version + 1,
+    updatedAt: basket.expiresAt,
+    endedAt: basket.expiresAt,
+    leaseId: null,
+  };
+}

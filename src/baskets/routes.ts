@@ -1,0 +1,203 @@
+import { type Static, Type } from '@sinclair/typebox';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type pg from 'pg';
+import { isRefusal, type Refusal } from '../errors.ts';
+import { callerOfRequest, shopCaller } from '../http/access.ts';
+import type { Api } from '../http/api.ts';
+import { makeCursor, readCursor } from '../http/cursor.ts';
+import { idempotencyKeyOf } from '../http/idempotency.ts';
+import { sendProblem } from '../http/problems.ts';
+import { Id, Nullable, OneOf, pageParameters, problemResponses, Shared, strict, Time } from '../http/schema.ts';
+import type { Keyring } from '../platform/crypto.ts';
+import { type Answered, type BasketCaller, type Conditions, cancelBasket, getBasket } from './change.ts';
+import { type CreateDeps, createBasket } from './create.ts';
+import { type Basket, BasketAnswer, CreateBasketBody } from './model.ts';
+import { listBaskets } from './store.ts';
+import { showBasket, type Viewer } from './view.ts';
+
+/** What the basket routes need beside what creation does. */
+export type BasketRouteDeps = CreateDeps & {
+  cursorKeys: Keyring;
+  /** The start link of a basket, signed with this key. */
+  startLink: (basket: Basket, linkKid: string) => Promise<string>;
+};
+
+export const basketParams = Type.Object({ basketId: Type.String() });
+export const basketRefusals = problemResponses(400, 401, 403, 404, 409, 410, 412, 422, 429, 503);
+
+/** Who calls a basket route: a back end with a shop, or a session. */
+function basketCaller(request: FastifyRequest): BasketCaller {
+  const caller = callerOfRequest(request);
+  return caller.kind === 'session' ? caller : shopCaller(request);
+}
+
+/** As whom a caller sees a basket. */
+function viewerOf(caller: BasketCaller): Viewer {
+  return caller.kind === 'session' ? 'session' : 'backEnd';
+}
+
+/**
+ * Handles a request that changes the basket in its path: `change` gets the caller and the conditions of the request's
+ * headers, `show` makes the body of the answer.
+ */
+export async function answerChange(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  change: (caller: BasketCaller, basketId: string, conditions: Conditions) => Promise<Answered | Refusal>,
+  show: (shown: BasketAnswer, result: Answered) => unknown,
+): Promise<FastifyReply> {
+  const caller = basketCaller(request);
+  const { basketId } = request.params as Static<typeof basketParams>;
+  const key = idempotencyKeyOf(request, caller);
+  if (isRefusal(key)) return sendProblem(reply, key);
+  const result = await change(caller, basketId, { key, ifMatch: request.headers['if-match'] });
+  if (isRefusal(result)) return sendProblem(reply, result);
+  const shown = showBasket(result.basket, result.now, viewerOf(caller));
+  return basketHeaders(reply, result.basket, result.replayed).send(await show(shown, result));
+}
+
+/** Sets the headers of an answer about a basket. */
+export function basketHeaders(reply: FastifyReply, basket: Basket, replayed: boolean): FastifyReply {
+  if (replayed) reply.header('idempotent-replayed', 'true');
+  return reply.header('etag', `"${basket.version}"`);
+}
+
+/** Whether the basket in the path exists for the caller, for a 404 in place of a 400. */
+export function basketExists(pool: pg.Pool): (request: FastifyRequest) => Promise<boolean> {
+  return async (request) => {
+    const { basketId } = request.params as Static<typeof basketParams>;
+    return !isRefusal(await getBasket(pool, basketCaller(request), basketId));
+  };
+}
+
+/** `POST /v1/baskets`, `GET /v1/baskets`, `GET /v1/baskets/{id}` and `POST …/cancel`. */
+export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
+  app.addSchema(CreateBasketBody);
+  app.addSchema(BasketAnswer);
+
+  app.post(
+    '/v1/baskets',
+    {
+      config: { access: { scopes: ['baskets:write'] } },
+      schema: {
+        tags: ['Baskets'],
+        summary: 'Create a basket and hold its stock',
+        operationId: 'createBasket',
+        body: Shared(CreateBasketBody),
+        response: { 201: Shared(BasketAnswer), ...basketRefusals },
+      },
+    },
+    async (request, reply) => {
+      const caller = shopCaller(request);
+      const key = idempotencyKeyOf(request, caller);
+      if (isRefusal(key)) return sendProblem(reply, key);
+      const created = await createBasket(deps, caller, request.body, key);
+      if (isRefusal(created)) return sendProblem(reply, created);
+      const { basket, answer, replayed } = created;
+      const shown = showBasket(basket, basket.createdAt, 'backEnd');
+      return basketHeaders(reply, basket, replayed)
+        .code(201)
+        .header('location', `/v1/baskets/${basket.basketId}`)
+        .send(
+          answer.linkKid === null ? shown : { ...shown, startBasketUrl: await deps.startLink(basket, answer.linkKid) },
+        );
+    },
+  );
+
+  app.get(
+    '/v1/baskets',
+    {
+      config: { access: { scopes: ['baskets:read'] } },
+      schema: {
+        tags: ['Baskets'],
+        summary: 'List baskets',
+        operationId: 'listBaskets',
+        querystring: Type.Object(
+          {
+            customerId: Type.Optional(Id),
+            status: Type.Optional(OneOf('open', 'activated', 'checkout', 'completed', 'expired', 'cancelled')),
+            reference: Type.Optional(Id),
+            orderId: Type.Optional(Id),
+            campaign: Type.Optional(Id),
+            updatedAfter: Type.Optional(Time),
+            ...pageParameters,
+          },
+          strict,
+        ),
+        response: {
+          200: Type.Object({ data: Type.Array(Shared(BasketAnswer)), nextCursor: Nullable(Type.String()) }),
+          ...basketRefusals,
+        },
+      },
+    },
+    async (request, reply) => {
+      const { shopId, partner } = shopCaller(request);
+      const { limit, cursor, ...wanted } = request.query;
+      const list = ['baskets', shopId, partner ?? '', JSON.stringify(wanted)];
+      const position = cursor === undefined ? [] : readCursor(deps.cursorKeys, list, cursor);
+      if (isRefusal(position)) return sendProblem(reply, position);
+      const filter = {
+        partner,
+        customerId: wanted.customerId ?? null,
+        status: wanted.status ?? null,
+        reference: wanted.reference ?? null,
+        orderId: wanted.orderId ?? null,
+        campaign: wanted.campaign ?? null,
+        updatedAfter: wanted.updatedAfter ?? null,
+      };
+      const found = await listBaskets(deps.pool, shopId, filter, position[0] ?? null, limit + 1);
+      const page = found.slice(0, limit);
+      const last = found.length > limit ? page.at(-1) : undefined;
+      return reply.send({
+        data: page.map(({ basket, now }) => showBasket(basket, now, 'backEnd')),
+        nextCursor: last ? makeCursor(deps.cursorKeys, list, [last.basket.basketId]) : null,
+      });
+    },
+  );
+
+  app.get(
+    '/v1/baskets/:basketId',
+    {
+      config: { access: { scopes: ['baskets:read'], session: true } },
+      schema: {
+        tags: ['Baskets'],
+        summary: 'Read a basket',
+        operationId: 'getBasket',
+        params: basketParams,
+        response: { 200: Shared(BasketAnswer), 304: Type.Null(), ...basketRefusals },
+      },
+    },
+    async (request, reply) => {
+      const caller = basketCaller(request);
+      const found = await getBasket(deps.pool, caller, request.params.basketId);
+      if (isRefusal(found)) return sendProblem(reply, found);
+      const { basket, now } = found;
+      basketHeaders(reply, basket, false);
+      const known = request.headers['if-none-match']?.split(',').map((tag) => tag.trim().replace(/^W\//, ''));
+      if (known?.some((tag) => tag === `"${basket.version}"` || tag === '*')) return reply.code(304).send(null);
+      return reply.send(showBasket(basket, now, viewerOf(caller)));
+    },
+  );
+
+  app.post(
+    '/v1/baskets/:basketId/cancel',
+    {
+      config: { access: { scopes: ['baskets:write'] }, exists: basketExists(deps.pool) },
+      schema: {
+        tags: ['Baskets'],
+        summary: 'Cancel a basket and give its hold back now',
+        operationId: 'cancelBasket',
+        params: basketParams,
+        body: Type.Object({}, strict),
+        response: { 200: Shared(BasketAnswer), ...basketRefusals },
+      },
+    },
+    (request, reply) =>
+      answerChange(
+        request,
+        reply,
+        (caller, basketId, conditions) => cancelBasket(deps, caller, basketId, conditions),
+        (shown) => shown,
+      ),
+  );
+}

@@ -1,0 +1,220 @@
+import type { BasketRow, BasketStatus } from '../holds/index.ts';
+import type { Queryable } from '../platform/postgres.ts';
+import { announceBaskets } from '../webhooks/index.ts';
+import { asOf, type Basket, toBasket } from './model.ts';
+
+/** A basket as it is at `now`, Postgres' time of the statement or transaction. */
+export type BasketAt = { basket: Basket; now: Date };
+
+const nowMs = `date_trunc('milliseconds', now()) AS now`;
+
+/** Reads a basket as it is at this moment, or null when the shop has none of this id. */
+export async function readBasket(db: Queryable, shopId: string, basketId: string): Promise<BasketAt | null> {
+  const { rows } = await db.query<{ row: BasketRow; now: Date }>(
+    `SELECT row_to_json(b) AS row, ${nowMs} FROM baskets b WHERE b.shop_id = $1 AND b.basket_id = $2`,
+    [shopId, basketId],
+  );
+  const [found] = rows;
+  return found ? { basket: asOf(toBasket(found.row), found.now), now: found.now } : null;
+}
+
+/**
+ * Locks baskets until the transaction ends, in the order of their ids, and gives them as their rows say: one that is
+ * past its `expiresAt` but not swept is still live here, so that a late completion can use its hold. Use `asOf` for what
+ * everybody else sees.
+ */
+export async function lockBaskets(
+  tx: Queryable,
+  shopId: string,
+  basketIds: readonly string[],
+): Promise<Map<string, BasketAt>> {
+  const { rows } = await tx.query<{ row: BasketRow; now: Date }>(
+    `SELECT row_to_json(b) AS row, ${nowMs} FROM baskets b WHERE b.shop_id = $1 AND b.basket_id = ANY($2)
+     ORDER BY b.basket_id FOR UPDATE`,
+    [shopId, basketIds],
+  );
+  return new Map(rows.map(({ row, now }) => [row.basket_id, { basket: toBasket(row), now }]));
+}
+
+/** What a change of a basket may touch. Lines and hold change together with stock and have their own statement. */
+type Changeable = Pick<
+  Basket,
+  | 'status'
+  | 'statusReason'
+  | 'customerId'
+  | 'orderId'
+  | 'lifetimeEndsAt'
+  | 'loginTrusted'
+  | 'sessionId'
+  | 'sessionIssuedAt'
+  | 'sessionCustomerId'
+  | 'leaseId'
+  | 'expiresAtBeforeCheckout'
+  | 'expiresAt'
+  | 'activatedAt'
+  | 'completedAt'
+  | 'endedAt'
+  | 'late'
+  | 'completionRefused'
+  | 'content'
+>;
+
+const changeableColumns = `status = $3, status_reason = $4, customer_id = $5, order_id = $6, lifetime_ends_at = $7,
+  login_trusted = $8, session_id = $9, session_issued_at = $10, session_customer_id = $11, lease_id = $12,
+  expires_at_before_checkout = $13, expires_at = $14, activated_at = $15, completed_at = $16, ended_at = $17,
+  late = $18, completion_refused = $19, content = $20`;
+
+function changeableValues(basket: Basket): unknown[] {
+  return [
+    basket.shopId,
+    basket.basketId,
+    basket.status,
+    basket.statusReason,
+    basket.customerId,
+    basket.orderId,
+    basket.lifetimeEndsAt,
+    basket.loginTrusted,
+    basket.sessionId,
+    basket.sessionIssuedAt,
+    basket.sessionCustomerId,
+    basket.leaseId,
+    basket.expiresAtBeforeCheckout,
+    basket.expiresAt,
+    basket.activatedAt,
+    basket.completedAt,
+    basket.endedAt,
+    basket.late,
+    basket.completionRefused,
+    JSON.stringify(basket.content),
+  ];
+}
+
+/**
+ * Saves a change of a locked basket together with its outbox row, and gives the basket as it now is. `type` is the
+ * event that goes out; null when nothing changed that the basket shows (a newer session, say): then version and
+ * sequence stay.
+ */
+export async function saveBasket(
+  tx: Queryable,
+  basket: Basket,
+  change: Partial<Changeable>,
+  type: `basket.${string}` | null,
+): Promise<Basket> {
+  const values = changeableValues({ ...basket, ...change });
+  const { rows } =
+    type === null
+      ? await tx.query<{ row: BasketRow }>(
+          `UPDATE baskets b SET ${changeableColumns} WHERE b.shop_id = $1 AND b.basket_id = $2
+           RETURNING row_to_json(b) AS row`,
+          values,
+        )
+      : await tx.query<{ row: BasketRow }>(
+          `WITH changed AS (
+             UPDATE baskets b SET ${changeableColumns}, version = b.version + 1, sequence = b.sequence + 1,
+               updated_at = date_trunc('milliseconds', now())
+             WHERE b.shop_id = $1 AND b.basket_id = $2 RETURNING b.*
+           ),
+           announced AS (${announceBaskets('changed', '$21')})
+           SELECT row_to_json(changed) AS row FROM changed`,
+          [...values, type],
+        );
+  const [saved] = rows;
+  if (!saved) throw new Error('a locked basket is gone');
+  return toBasket(saved.row);
+}
+
+/** The basket as an outbox row kept it: what an answer was rendered from when it was first given. */
+export async function readSnapshot(
+  db: Queryable,
+  shopId: string,
+  basketId: string,
+  sequence: number,
+): Promise<Basket | null> {
+  const { rows } = await db.query<{ data: BasketRow }>(
+    'SELECT data FROM outbox WHERE shop_id = $1 AND subject_id = $2 AND sequence = $3',
+    [shopId, basketId, sequence],
+  );
+  return rows[0] ? toBasket(rows[0].data) : null;
+}
+
+/** The filters of a list; null: any. */
+export type BasketFilter = {
+  partner: string | null;
+  customerId: string | null;
+  status: BasketStatus | null;
+  reference: string | null;
+  orderId: string | null;
+  campaign: string | null;
+  updatedAfter: string | null;
+};
+
+/** One page of a shop's baskets, newest first, after the basket `before`. */
+export async function listBaskets(
+  db: Queryable,
+  shopId: string,
+  filter: BasketFilter,
+  before: string | null,
+  limit: number,
+): Promise<BasketAt[]> {
+  const { rows } = await db.query<{ row: BasketRow; now: Date }>(
+    `SELECT row_to_json(b) AS row, ${nowMs} FROM baskets b
+     CROSS JOIN LATERAL (
+       SELECT b.status IN ('open', 'activated', 'checkout') AND b.expires_at <= now() AS overdue
+     ) AS o
+     WHERE b.shop_id = $1
+       AND ($2::text IS NULL OR b.partner = $2)
+       AND ($3::text IS NULL OR b.customer_id = $3)
+       AND ($4::text IS NULL OR CASE WHEN o.overdue THEN 'expired' ELSE b.status END = $4)
+       AND ($5::text IS NULL OR b.reference = $5)
+       AND ($6::text IS NULL OR b.order_id = $6)
+       AND ($7::text IS NULL OR b.campaign = $7)
+       AND ($8::timestamptz IS NULL OR CASE WHEN o.overdue THEN b.expires_at ELSE b.updated_at END > $8)
+       AND ($9::text IS NULL OR b.basket_id < $9 COLLATE "C")
+     ORDER BY b.basket_id DESC LIMIT $10`,
+    [
+      shopId,
+      filter.partner,
+      filter.customerId,
+      filter.status,
+      filter.reference,
+      filter.orderId,
+      filter.campaign,
+      filter.updatedAfter,
+      before,
+      limit,
+    ],
+  );
+  return rows.map(({ row, now }) => ({ basket: asOf(toBasket(row), now), now }));
+}
+
+/** How many live baskets a caller already has: of one customer, or with `customerId` null altogether. */
+export async function countLiveBaskets(
+  db: Queryable,
+  shopId: string,
+  partner: string | null,
+  customerId: string | null,
+): Promise<number> {
+  const { rows } = await db.query<{ count: number }>(
+    `SELECT count(*) AS count FROM baskets b
+     WHERE b.shop_id = $1 AND b.partner IS NOT DISTINCT FROM $2 AND ($3::text IS NULL OR b.customer_id = $3)
+       AND b.status IN ('open', 'activated', 'checkout') AND b.expires_at > now()`,
+    [shopId, partner, customerId],
+  );
+  return rows[0]?.count ?? 0;
+}
+
+/** The ids of a customer's live baskets. */
+export async function liveBasketIdsOf(db: Queryable, shopId: string, customerId: string): Promise<string[]> {
+  const { rows } = await db.query<{ basket_id: string }>(
+    `SELECT b.basket_id FROM baskets b
+     WHERE b.shop_id = $1 AND b.customer_id = $2
+       AND b.status IN ('open', 'activated', 'checkout') AND b.expires_at > now()`,
+    [shopId, customerId],
+  );
+  return rows.map(({ basket_id }) => basket_id);
+}
+
+/** Locks a customer until the transaction ends: the first lock of whoever works on several baskets of one customer. */
+export async function lockCustomer(tx: Queryable, shopId: string, customerId: string): Promise<void> {
+  await tx.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`${shopId}/${customerId}`]);
+}

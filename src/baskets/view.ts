@@ -1,0 +1,63 @@
+import { totalsOf } from '../money/index.ts';
+import { maskEmail } from './masking.ts';
+import type { Basket, BasketAnswer } from './model.ts';
+
+/** For whom a basket is shown: the front end's session sees less than the back ends do. */
+export type Viewer = 'backEnd' | 'session';
+
+/** The basket as the API shows it. A session sees no `revenueShare`, `ipAddress` or `partner`, and the e-mail masked. */
+export function showBasket(basket: Basket, now: Date, viewer: Viewer): BasketAnswer {
+  const { content } = basket;
+  const { email, name, username, usernameId } = content.customer;
+  const totals = totalsOf(basket.lines);
+  const anyCustomer = basket.customerId !== null || Object.keys(content.customer).length > 0;
+  return {
+    id: basket.basketId,
+    shopId: basket.shopId,
+    ...(viewer === 'backEnd' ? { partner: basket.partner } : {}),
+    status: basket.status,
+    statusReason: basket.statusReason,
+    version: basket.version,
+    currency: content.currency,
+    reserve: 'creation',
+    customer: anyCustomer
+      ? {
+          id: basket.customerId,
+          email: email === undefined ? null : viewer === 'session' ? maskEmail(email) : email,
+          name: name ?? null,
+          username: username ?? null,
+          usernameId: usernameId ?? null,
+        }
+      : null,
+    items: basket.lines.map(({ stockId, taxRateTenThousandths, ...line }) => line),
+    totals: { ...totals, giftCards: 0, due: totals.total },
+    discountCodes: [],
+    accessCodes: [],
+    giftCards: [],
+    creatorCode: null,
+    successRedirectUrl: content.successRedirectUrl,
+    failureRedirectUrl: content.failureRedirectUrl,
+    cancelRedirectUrl: content.cancelRedirectUrl,
+    autoRedirect: content.autoRedirect,
+    linkMode: content.linkMode,
+    reference: basket.reference,
+    campaign: basket.campaign,
+    ...(viewer === 'backEnd' ? { ipAddress: content.ipAddress } : {}),
+    country: content.country,
+    locale: content.locale,
+    ...(viewer === 'backEnd' ? { revenueShare: content.revenueShare } : {}),
+    custom: content.custom,
+    modifiable: content.modifiable,
+    extensionsLeft: basket.extensionsLeft,
+    extendableUntil: basket.lifetimeEndsAt.toISOString(),
+    serverTime: now.toISOString(),
+    createdAt: basket.createdAt.toISOString(),
+    updatedAt: basket.updatedAt.toISOString(),
+    expiresAt: basket.expiresAt.toISOString(),
+    activatedAt: basket.activatedAt?.toISOString() ?? null,
+    completedAt: basket.completedAt?.toISOString() ?? null,
+    refundedAt: basket.refundedAt?.toISOString() ?? null,
+    late: basket.late,
+    orderId: basket.orderId,
+  };
+}
