@@ -1,0 +1,80 @@
+import type pg from 'pg';
+import { type Basket, isLive, readBasket } from '../baskets/index.ts';
+import { readEvents } from '../catalogue/index.ts';
+import type { ProblemCode } from '../errors.ts';
+import type { DatabaseClock } from '../platform/clock.ts';
+import type { Keyring } from '../platform/crypto.ts';
+import type { Shop, ShopCache } from '../shops/index.ts';
+import { readStartToken, type StartLink } from './token.ts';
+
+/** What a click works with. */
+export type ClickDeps = { pool: pg.Pool; clock: DatabaseClock; shops: ShopCache; startLinkKeys: Keyring };
+
+/** The event that an item of the basket belongs to, as the click page names it. */
+export type ClickedEvent = { name: string; startsAt: Date | null; status: string };
+
+/** What a start link led to. `shop` is known as soon as the signature is proven. */
+export type Click =
+  | { outcome: 'refused'; code: 'link_invalid'; shop: null; basketId: null }
+  | { outcome: 'refused'; code: ProblemCode; shop: Shop; basketId: string }
+  | { outcome: 'proven'; shop: Shop; basket: Basket; events: ClickedEvent[] };
+
+type Proven = { link: StartLink; now: Date; basket: Basket; events: ClickedEvent[] };
+
+/**
+ * The checks of a proven link, in the order in which they are made: the first that fails is the answer. Redemption makes
+ * the same ones again, since between the two up to a minute passes.
+ */
+export const linkChecks: readonly { code: ProblemCode; fails: (proven: Proven) => boolean }[] = [
+  { code: 'link_expired', fails: ({ link, now }) => link.expiresAt <= now },
+  { code: 'link_revoked', fails: ({ link, basket }) => link.generation !== basket.linkGeneration },
+  { code: 'link_used', fails: ({ basket }) => basket.status === 'completed' },
+  { code: 'event_cancelled', fails: ({ basket }) => basket.statusReason === 'event_cancelled' },
+  { code: 'basket_cancelled', fails: ({ basket }) => basket.status === 'cancelled' },
+  { code: 'basket_expired', fails: ({ basket }) => !isLive(basket) },
+  { code: 'event_cancelled', fails: ({ events }) => events.some(({ status }) => status === 'cancelled') },
+  { code: 'event_suspended', fails: ({ events }) => events.some(({ status }) => status === 'suspended') },
+];
+
+/** Follows a start link as far as it goes. Reads only: whoever opens it, however often, nothing changes. */
+export async function followStartLink(deps: ClickDeps, token: string): Promise<Click> {
+  const link = readStartToken(deps.startLinkKeys, token);
+  const shop = link && (await deps.shops.byNumber(link.shopNumber));
+  if (!link || !shop) return { outcome: 'refused', code: 'link_invalid', shop: null, basketId: null };
+  const { shopId } = shop;
+  const { basketId } = link;
+  const now = await deps.clock.now();
+  const found = link.expiresAt <= now ? null : await readBasket(deps.pool, shopId, basketId);
+  if (found === null) {
+    return { outcome: 'refused', code: link.expiresAt <= now ? 'link_expired' : 'basket_expired', shop, basketId };
+  }
+  const { basket } = found;
+  const events = [...(await readEvents(deps.pool, shopId, basket.eventIds)).values()];
+  const failed = linkChecks.find(({ fails }) => fails({ link, now, basket, events }));
+  if (failed) return { outcome: 'refused', code: failed.code, shop, basketId };
+  return { outcome: 'proven', shop, basket, events };
+}
+
+/** Whether redeeming a click on this basket's link would log its customer in without asking. */
+export function logsIn(shop: Shop, basket: Basket): boolean {
+  return basket.customerId !== null && basket.loginTrusted && shop.customer.login === 'auto';
+}
+
+/**
+ * How a click is answered: as the basket or else the shop asks for, and where neither does with the page when somebody
+ * would be logged in, because a link that logs in must be pressed by a person.
+ */
+export function linkModeOf(shop: Shop, basket: Basket): { mode: 'page' | 'redirect'; askedFor: boolean } {
+  const asked = basket.content.linkMode ?? shop.link.mode;
+  if (asked !== null) return { mode: asked, askedFor: true };
+  return { mode: logsIn(shop, basket) ? 'page' : 'redirect', askedFor: false };
+}
+
+/**
+ * The latest moment that a basket can live until, by the settings at its creation; its links say nothing after it. Twice
+ * the lifetime, because the first activation starts the lifetime anew, and the time for paying.
+ */
+export function outerExpiry(basket: Basket): Date {
+  const lifetimeMs = basket.lifetimeEndsAt.getTime() - (basket.activatedAt ?? basket.createdAt).getTime();
+  return new Date(basket.createdAt.getTime() + 2 * lifetimeMs + basket.checkoutSeconds * 1000);
+}

@@ -1,0 +1,131 @@
+import { Type } from '@sinclair/typebox';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type Basket, maskAccount } from '../baskets/index.ts';
+import { type ProblemCode, problems, refuse } from '../errors.ts';
+import type { Api } from '../http/api.ts';
+import { contentSecurityPolicy } from '../http/pages.ts';
+import { sendProblem } from '../http/problems.ts';
+import { formatMoney, totalsOf } from '../money/index.ts';
+import { type Shop, withParameters } from '../shops/index.ts';
+import { type Click, type ClickDeps, followStartLink, linkModeOf } from './click.ts';
+import { continuePage, problemPage } from './page.ts';
+import { isCrossSite, isPersonsNavigation } from './visitor.ts';
+
+/** What the click needs beside following the link. */
+export type LinkRouteDeps = ClickDeps & {
+  publicUrl: string;
+  /** Makes the confirmation token that a person's click hands to the shop front end. */
+  mintConfirmation: (basket: Basket, shop: Shop) => Promise<string>;
+};
+
+/** `GET`, `HEAD` and `POST /b/{token}`: the start link. */
+export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
+  app.register(async (scope: Api) => {
+    // The page's form has no fields: whatever a browser sends as its body is not read.
+    scope.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'buffer' }, (_request, _body, done) =>
+      done(null, {}),
+    );
+    scope.addHook('onRequest', async (_request, reply) => {
+      reply
+        .header('cache-control', 'no-store')
+        .header('x-robots-tag', 'noindex')
+        .header('referrer-policy', 'same-origin')
+        .header('content-security-policy', contentSecurityPolicy({ formActionOrigins: [] }));
+    });
+    const schema = { tags: ['Start link'], params: Type.Object({ token: Type.String() }) };
+
+    scope.get(
+      '/b/:token',
+      { schema: { ...schema, summary: 'Open a start link', operationId: 'openStartLink' } },
+      async (request, reply) => {
+        const click = await followStartLink(deps, request.params.token);
+        if (click.outcome === 'refused') return sendRefusal(request, reply, click);
+        const { shop, basket } = click;
+        const { mode, askedFor } = linkModeOf(shop, basket);
+        const redirectAskedFor = mode === 'redirect' && askedFor;
+        if (mode === 'redirect' && isPersonsNavigation(request.method, request.headers, redirectAskedFor)) {
+          return sendToShop(request, reply, deps, shop, basket);
+        }
+        const { confirmUrl, basketUrl, errorUrl } = shop.frontend;
+        const formActionOrigins = [confirmUrl, basketUrl, errorUrl].map((url) => new URL(url).origin);
+        return reply
+          .header('content-security-policy', contentSecurityPolicy({ formActionOrigins }))
+          .type('text/html; charset=utf-8')
+          .send(continuePageOf(click));
+      },
+    );
+
+    scope.post(
+      '/b/:token',
+      { schema: { ...schema, summary: 'Press the button of the start link’s page', operationId: 'pressStartLink' } },
+      async (request, reply) => {
+        if (isCrossSite(request.headers, deps.publicUrl)) {
+          return sendRefusal(request, reply, { code: 'cross_site', shop: null, basketId: null });
+        }
+        const click = await followStartLink(deps, request.params.token);
+        if (click.outcome === 'refused') return sendRefusal(request, reply, click);
+        return sendToShop(request, reply, deps, click.shop, click.basket);
+      },
+    );
+  });
+}
+
+async function sendToShop(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  deps: LinkRouteDeps,
+  shop: Shop,
+  basket: Basket,
+): Promise<FastifyReply> {
+  const url = new URL(shop.frontend.confirmUrl);
+  for (const [name, value] of new URL(request.url, deps.publicUrl).searchParams) {
+    if (name !== 'token' && isPassed(name, shop.link.passParams)) url.searchParams.append(name, value);
+  }
+  url.searchParams.set('token', await deps.mintConfirmation(basket, shop));
+  return reply.header('referrer-policy', 'no-referrer').redirect(url.href, 303);
+}
+
+/** Whether a parameter of the click is passed on: by its name, or by a prefix that ends in `*`. */
+function isPassed(name: string, passParams: readonly string[]): boolean {
+  return passParams.some((pattern) =>
+    pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern,
+  );
+}
+
+function continuePageOf({ shop, basket, events }: Extract<Click, { outcome: 'proven' }>): string {
+  const { content } = basket;
+  const locale = content.locale ?? shop.locale;
+  return continuePage({
+    shopName: shop.name,
+    locale,
+    supportUrl: shop.supportUrl,
+    items: basket.lines,
+    events,
+    heldUntil: basket.expiresAt,
+    account: maskAccount(content.customer),
+    total: formatMoney(totalsOf(basket.lines).total, content.currency, locale),
+  });
+}
+
+/**
+ * A link that cannot be followed: once its signature is proven the customer is sent to the shop's problem page, and
+ * whoever asks for JSON gets the problem; an unproven one is told the problem itself, a browser as a page.
+ */
+function sendRefusal(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { code, shop, basketId }: { code: ProblemCode; shop: Shop | null; basketId: string | null },
+): FastifyReply {
+  const accept = request.headers.accept ?? '';
+  const wantsJson = accept.includes('json') && !accept.includes('text/html');
+  if (shop !== null && !wantsJson) {
+    const url = withParameters(shop.frontend.errorUrl, { error: code, basket_id: basketId });
+    return reply.header('referrer-policy', 'no-referrer').redirect(url, 303);
+  }
+  if (wantsJson || !accept.includes('text/html')) return sendProblem(reply, refuse(code));
+  const [locale = 'en'] = (request.headers['accept-language'] ?? 'en').split(/[,;]/);
+  return reply
+    .code(problems[code].status)
+    .type('text/html; charset=utf-8')
+    .send(problemPage({ code, locale, shopName: null, supportUrl: null, requestId: request.id }));
+}
