@@ -1,0 +1,2 @@
+export { handoffRoutes } from './routes.ts';
+export { confirmationPurpose, readSession, sessionPurpose, writeConfirmation } from './tokens.ts';

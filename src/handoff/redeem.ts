@@ -1,0 +1,264 @@
+import type pg from 'pg';
+import {
+  asOf,
+  type Basket,
+  holdOf,
+  liveBasketIdsOf,
+  lockBaskets,
+  lockCustomer,
+  readBasket,
+  readSnapshot,
+  saveBasket,
+  supersede,
+} from '../baskets/index.ts';
+import { readEvents } from '../catalogue/index.ts';
+import { isRefusal, type ProblemCode, type Refusal, refuse } from '../errors.ts';
+import type { Admission } from '../holds/index.ts';
+import type { ApiCaller } from '../http/access.ts';
+import { type IdempotencyKey, runOnce } from '../http/idempotency.ts';
+import { type ClickedEvent, linkChecks, logsIn, outerExpiry } from '../links/index.ts';
+import type { Keyring } from '../platform/crypto.ts';
+import { withTransaction } from '../platform/postgres.ts';
+import { type Shop, type ShopCache, withParameters } from '../shops/index.ts';
+import { isSpent, spend } from './store.ts';
+import { type Confirmation, confirmationTtlMs, readConfirmation, readSession, writeSession } from './tokens.ts';
+
+/** What redemption works with. */
+export type RedeemDeps = {
+  pool: pg.Pool;
+  shops: ShopCache;
+  admission: Admission;
+  confirmationKeys: Keyring;
+  sessionKeys: Keyring;
+};
+
+/** What a shop front end says when it redeems a token. */
+export type RedeemRequest = {
+  token: string;
+  customerId: string | null;
+  context: 'customer' | 'box_office';
+  currentBasketId: string | null;
+  sessionToken: string | null;
+};
+
+/** What the front end is told to do about the customer's login. */
+type Login = 'auto' | 'signIn' | 'none';
+
+/** A redeemed token: the basket, who its customer is, and the session to work on it with. */
+export type Redeemed = {
+  basket: Basket;
+  login: Login;
+  sessionToken: string;
+  sessionExpiresAt: Date;
+  redirectUrl: string;
+  expiredBasketIds: string[];
+  now: Date;
+  replayed: boolean;
+};
+
+/** All that the checks of a redemption look at. `basket` is as everybody sees it at `now`. */
+type Attempt = {
+  request: RedeemRequest;
+  confirmation: Confirmation;
+  now: Date;
+  basket: Basket;
+  events: ClickedEvent[];
+  spent: boolean;
+};
+
+/**
+ * The checks of a redemption, in the order in which they are made: the first that fails is the answer. All of them are
+ * made in the transaction that spends the token, on the locked basket and by Postgres' clock.
+ */
+const redemptionChecks: readonly { code: ProblemCode; fails: (attempt: Attempt) => boolean }[] = [
+  { code: 'customer_context_only', fails: ({ request }) => request.context === 'box_office' },
+  { code: 'confirmation_used', fails: ({ spent }) => spent },
+  {
+    // A token from before the click behind the present session: that click has taken its place.
+    code: 'confirmation_used',
+    fails: ({ confirmation, basket }) =>
+      basket.sessionIssuedAt !== null && confirmation.issuedAt < basket.sessionIssuedAt,
+  },
+  {
+    code: 'confirmation_expired',
+    fails: ({ confirmation, now }) => now.getTime() >= confirmation.issuedAt.getTime() + confirmationTtlMs,
+  },
+  ...linkChecks.map(({ code, fails }) => ({
+    code,
+    fails: ({ confirmation, now, basket, events }: Attempt) => {
+      const link = { ...confirmation, generation: confirmation.linkGeneration, expiresAt: outerExpiry(basket) };
+      return fails({ link, now, basket, events });
+    },
+  })),
+  {
+    // Last, because it alone spends the token: whoever is told so must sign in as somebody else and click again.
+    code: 'customer_mismatch',
+    fails: ({ request, basket }) =>
+      request.customerId !== null && basket.customerId !== null && request.customerId !== basket.customerId,
+  },
+];
+
+/**
+ * Redeems a confirmation token, once: the basket is activated and the newest click's session becomes the valid one.
+ * Everything happens in one transaction, or nothing does. Refusals: `not_found` for what is not a token of this shop,
+ * those of redemptionChecks, `basket_expired`; all with a `redirectUrl` to send the customer to.
+ */
+export async function redeemConfirmation(
+  deps: RedeemDeps,
+  caller: ApiCaller & { shopId: string },
+  request: RedeemRequest,
+  key: IdempotencyKey | null,
+): Promise<Redeemed | Refusal> {
+  const shop = await deps.shops.get(caller.shopId);
+  if (shop === null) return refuse('not_found');
+  const confirmation = readConfirmation(deps.confirmationKeys, request.token);
+  if (confirmation === null || confirmation.shopNumber !== shop.shopNumber) {
+    return { ...refuse('not_found'), extensions: { redirectUrl: problemUrl(shop, 'link_invalid', null) } };
+  }
+  const session = request.sessionToken === null ? null : await readSession(deps, request.sessionToken);
+  const owns = (basket: Basket) =>
+    session?.basketId === basket.basketId && basket.sessionId !== null && session.sessionId.equals(basket.sessionId);
+
+  const result = await withTransaction<Done | Refusal>(
+    deps.pool,
+    (tx) => redeemIn(tx, shop, caller, request, confirmation, key, owns),
+    (outcome) => !isRefusal(outcome) || outcome.refused === 'customer_mismatch',
+  );
+  if (isRefusal(result)) return result;
+
+  const { basket, ended } = result;
+  if (!result.replayed) {
+    await Promise.all(ended.map((other) => deps.admission.release(holdOf(other))));
+    void deps.admission.settle(holdOf(basket), basket.expiresAt);
+  }
+  return {
+    basket,
+    login: result.login,
+    sessionToken: writeSession(deps.sessionKeys, shop.shopNumber, basket.basketId, confirmation.id),
+    sessionExpiresAt: new Date(basket.lifetimeEndsAt.getTime() + basket.checkoutSeconds * 1000),
+    redirectUrl: shop.frontend.basketUrl,
+    expiredBasketIds: result.expiredBasketIds,
+    now: result.now,
+    replayed: result.replayed,
+  };
+}
+
+type Done = {
+  basket: Basket;
+  login: Login;
+  expiredBasketIds: string[];
+  ended: Basket[];
+  now: Date;
+  replayed: boolean;
+};
+
+async function redeemIn(
+  tx: pg.PoolClient,
+  shop: Shop,
+  caller: ApiCaller,
+  request: RedeemRequest,
+  confirmation: Confirmation,
+  key: IdempotencyKey | null,
+  owns: (basket: Basket) => boolean,
+): Promise<Done | Refusal> {
+  const { shopId } = shop;
+  const { basketId } = confirmation;
+  let done: Done | undefined;
+  const stored = await runOnce(tx, key, async () => {
+    const unlocked = await readBasket(tx, shopId, basketId);
+    const hidden = unlocked === null || (caller.partner !== null && caller.partner !== unlocked.basket.partner);
+    if (hidden) return refused(shop, 'basket_expired', basketId);
+    const customerId = unlocked.basket.customerId ?? request.customerId;
+    if (customerId !== null) await lockCustomer(tx, shopId, customerId);
+    const otherIds = customerId === null ? [] : await liveBasketIdsOf(tx, shopId, customerId);
+    const current = request.currentBasketId === null ? [] : [request.currentBasketId];
+    const locked = await lockBaskets(tx, shopId, [basketId, ...otherIds, ...current]);
+    const found = locked.get(basketId);
+    if (found === undefined) throw new Error('a basket is gone');
+    const { now } = found;
+    const basket = asOf(found.basket, now);
+    const events = [...(await readEvents(tx, shopId, basket.eventIds)).values()];
+    const spent = await isSpent(tx, shopId, confirmation.id);
+    const failed = redemptionChecks.find(({ fails }) => fails({ request, confirmation, now, basket, events, spent }));
+    if (failed) {
+      if (failed.code === 'customer_mismatch') await spend(tx, shopId, confirmation.id);
+      const refusal = refused(shop, failed.code, basketId);
+      if (failed.code !== 'confirmation_used' || !owns(basket)) return refusal;
+      return { ...refusal, extensions: { redirectUrl: shop.frontend.basketUrl } };
+    }
+
+    await spend(tx, shopId, confirmation.id);
+    const login = loginOf(shop, basket, request.customerId);
+    const activated = await activate(tx, basket, request.customerId, confirmation, login, now);
+    const others = [...locked.values()]
+      .map((other) => other.basket)
+      .filter((other) => {
+        if (other.basketId === basketId) return false;
+        if (other.customerId === null) return other.basketId === request.currentBasketId && owns(other);
+        return other.customerId === activated.customerId && knowsCustomer(login, activated, request.customerId);
+      });
+    const ended = shop.link.otherBaskets === 'expire' ? await supersede(tx, others, now) : [];
+    const expiredBasketIds = ended.map((other) => other.basketId);
+    done = { basket: activated, login, expiredBasketIds, ended, now, replayed: false };
+    const answer = { login, expiredBasketIds, now: now.toISOString() };
+    return { status: 200, basketId, sequence: activated.sequence, answer };
+  });
+  if (isRefusal(stored)) return stored;
+  if (done) return done;
+  const answer = stored.answer as { login: Login; expiredBasketIds: string[]; now: string };
+  const clock = await readBasket(tx, shopId, basketId);
+  const basket = await readSnapshot(tx, shopId, basketId, stored.sequence ?? 0);
+  if (clock === null || basket === null) throw new Error('a stored answer lost its basket');
+  // The answer opens a session: it is given again only to somebody who could have had it from the token itself.
+  if (clock.now.getTime() >= confirmation.issuedAt.getTime() + confirmationTtlMs) {
+    return refused(shop, 'confirmation_used', basketId);
+  }
+  return { ...answer, basket, ended: [], now: new Date(answer.now), replayed: true };
+}
+
+/** `auto` only by whoever may log in, and when a basket is opened again only for somebody who is signed in already. */
+function loginOf(shop: Shop, basket: Basket, signedInAs: string | null): Login {
+  if (shop.customer.login === 'none' || (basket.customerId === null && signedInAs === null)) return 'none';
+  const again = basket.activatedAt !== null;
+  return logsIn(shop, basket) && (!again || signedInAs === basket.customerId) ? 'auto' : 'signIn';
+}
+
+/** Whether the person in this session is known to be the basket's customer, or will be in a moment. */
+function knowsCustomer(login: Login, basket: Basket, signedInAs: string | null): boolean {
+  return login === 'auto' || (login === 'signIn' && signedInAs === basket.customerId);
+}
+
+async function activate(
+  tx: pg.PoolClient,
+  basket: Basket,
+  signedInAs: string | null,
+  confirmation: Confirmation,
+  login: Login,
+  now: Date,
+): Promise<Basket> {
+  const customerId = basket.customerId ?? signedInAs;
+  const session = {
+    sessionId: confirmation.id,
+    sessionIssuedAt: confirmation.issuedAt,
+    sessionCustomerId: login === 'signIn' ? signedInAs : customerId,
+    customerId,
+  };
+  if (basket.activatedAt !== null) {
+    return saveBasket(tx, basket, session, customerId === basket.customerId ? null : 'basket.updated');
+  }
+  // The customer gets the whole time from the first activation on, however long the link lay in the mailbox.
+  const lifetimeMs = basket.lifetimeEndsAt.getTime() - basket.createdAt.getTime();
+  const lifetimeEndsAt = new Date(now.getTime() + lifetimeMs);
+  const atLeast = Math.min(now.getTime() + basket.ttlSeconds * 1000, lifetimeEndsAt.getTime());
+  const expiresAt = new Date(Math.max(basket.expiresAt.getTime(), atLeast));
+  const change = { ...session, status: 'activated' as const, activatedAt: now, lifetimeEndsAt, expiresAt };
+  return saveBasket(tx, basket, change, 'basket.activated');
+}
+
+function refused(shop: Shop, code: ProblemCode, basketId: string): Refusal {
+  return refuse(code, { extensions: { redirectUrl: problemUrl(shop, code, basketId) } });
+}
+
+function problemUrl(shop: Shop, code: ProblemCode, basketId: string | null): string {
+  return withParameters(shop.frontend.errorUrl, { error: code, basket_id: basketId });
+}
