@@ -1,0 +1,125 @@
+import { Type } from '@sinclair/typebox';
+import { answerChange, basketExists, basketParams, basketRefusals } from '../baskets/index.ts';
+import type { Api } from '../http/api.ts';
+import { strict } from '../http/schema.ts';
+import { type Shop, withParameters } from '../shops/index.ts';
+import { failCheckout, leaveCheckout, type OrderDeps, startCheckout } from './checkout.ts';
+import { completeBasket } from './complete.ts';
+import { CheckoutAnswer, CheckoutBody, CompleteBody, FailBody, RedirectAnswer } from './model.ts';
+
+/** `POST` and `DELETE …/checkout`, `POST …/checkout/fail`, `POST …/complete`. */
+export function orderRoutes(app: Api, deps: OrderDeps): void {
+  const exists = basketExists(deps.pool);
+  const paying = { access: { scopes: ['orders:write'], session: true }, exists } as const;
+  const ordering = { access: { scopes: ['orders:write'] }, exists } as const;
+  const shared = { tags: ['Checkout'], params: basketParams };
+  const redirects = { 200: RedirectAnswer, ...basketRefusals };
+
+  async function basketUrlOf(shopId: string): Promise<string> {
+    const shop: Shop | null = await deps.shops.get(shopId);
+    if (shop === null) throw new Error('a basket lost its shop');
+    return shop.frontend.basketUrl;
+  }
+
+  app.post(
+    '/v1/baskets/:basketId/checkout',
+    {
+      config: paying,
+      schema: {
+        ...shared,
+        summary: 'Start checkout: freeze the basket while it is being paid',
+        operationId: 'startCheckout',
+        body: CheckoutBody,
+        response: { 200: CheckoutAnswer, ...basketRefusals },
+      },
+    },
+    (request, reply) =>
+      answerChange(
+        request,
+        reply,
+        (caller, basketId, conditions) =>
+          startCheckout(deps, caller, basketId, conditions, request.body.customerId ?? null),
+        (basket, { answer }) => ({
+          basket,
+          leaseId: answer.leaseId,
+          leaseExpiresAt: basket.expiresAt,
+          amountDue: basket.totals.due,
+        }),
+      ),
+  );
+
+  app.delete(
+    '/v1/baskets/:basketId/checkout',
+    {
+      config: paying,
+      schema: {
+        ...shared,
+        summary: 'Leave checkout: back to the basket',
+        operationId: 'leaveCheckout',
+        body: Type.Object({}, strict),
+        response: redirects,
+      },
+    },
+    (request, reply) =>
+      answerChange(
+        request,
+        reply,
+        (caller, basketId, conditions) => leaveCheckout(deps, caller, basketId, conditions),
+        async (basket) => ({ basket, redirectUrl: basket.cancelRedirectUrl ?? (await basketUrlOf(basket.shopId)) }),
+      ),
+  );
+
+  app.post(
+    '/v1/baskets/:basketId/checkout/fail',
+    {
+      config: ordering,
+      schema: {
+        ...shared,
+        summary: 'Record that a payment failed',
+        operationId: 'failCheckout',
+        body: FailBody,
+        response: redirects,
+      },
+    },
+    (request, reply) =>
+      answerChange(
+        request,
+        reply,
+        (caller, basketId, conditions) => failCheckout(deps, caller, basketId, conditions, request.body),
+        async (basket) => ({
+          basket,
+          redirectUrl: withParameters(basket.failureRedirectUrl ?? (await basketUrlOf(basket.shopId)), {
+            basket_id: basket.id,
+            customer_id: request.body.customerId ?? basket.customer?.id ?? null,
+          }),
+        }),
+      ),
+  );
+
+  app.post(
+    '/v1/baskets/:basketId/complete',
+    {
+      config: ordering,
+      schema: {
+        ...shared,
+        summary: 'Complete the basket: it was paid',
+        operationId: 'completeBasket',
+        body: CompleteBody,
+        response: redirects,
+      },
+    },
+    (request, reply) =>
+      answerChange(
+        request,
+        reply,
+        (caller, basketId, conditions) => completeBasket(deps, caller, basketId, conditions, request.body),
+        async (basket) => ({
+          basket,
+          redirectUrl: withParameters(basket.successRedirectUrl ?? (await basketUrlOf(basket.shopId)), {
+            order_id: basket.orderId,
+            customer_id: request.body.customerId ?? basket.customer?.id ?? null,
+          }),
+        }),
+      ),
+  );
+}
