@@ -1,0 +1,96 @@
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import { type Basket, basketRoutes } from './baskets/index.ts';
+import { catalogueRoutes, openItemCache } from './catalogue/index.ts';
+import type { Config } from './config.ts';
+import { confirmationPurpose, handoffRoutes, readSession, sessionPurpose, writeConfirmation } from './handoff/index.ts';
+import { type Admission, commitCreations, endBasketsOfEvent, stockKeeper } from './holds/index.ts';
+import { bearerAccess } from './http/access.ts';
+import type { Api } from './http/api.ts';
+import { strictJson } from './http/json.ts';
+import { openApi } from './http/openapi.ts';
+import { probes } from './http/probes.ts';
+import { methodsNotAllowed, problemHandling } from './http/problems.ts';
+import { makeFastify } from './http/requests.ts';
+import { linkRoutes, outerExpiry, startLinkPurpose, writeStartToken } from './links/index.ts';
+import { orderRoutes } from './orders/index.ts';
+import type { DatabaseClock } from './platform/clock.ts';
+import { deriveKeyring } from './platform/crypto.ts';
+import type { RedisConnection } from './platform/redis.ts';
+import { openShopCache, shopRoutes } from './shops/index.ts';
+
+/** What the process has opened for the app. */
+export type Resources = {
+  pool: pg.Pool;
+  redis: RedisConnection;
+  admission: Admission;
+  clock: DatabaseClock;
+  logger: Logger;
+  isDraining: () => boolean;
+};
+
+/** The table of contents: what every route shares, then the rooms from the bottom up. Opens nothing, listens nowhere. */
+export async function buildApp(config: Config, resources: Resources): Promise<Api> {
+  const { pool, admission, clock } = resources;
+  const { publicUrl } = config;
+  const startLinkKeys = deriveKeyring(config.linkKeys, startLinkPurpose);
+  const confirmationKeys = deriveKeyring(config.linkKeys, confirmationPurpose);
+  const sessionKeys = deriveKeyring(config.linkKeys, sessionPurpose);
+  const cursorKeys = deriveKeyring(config.dataKeys, 'cursor');
+  const shops = openShopCache(pool);
+  const items = openItemCache(pool);
+
+  const app: Api = makeFastify(config, resources.logger);
+  problemHandling(app, publicUrl);
+  strictJson(app);
+  bearerAccess(app, config, (token) => readSession({ shops, sessionKeys }, token));
+  await openApi(app);
+  probes(app, resources);
+
+  shopRoutes(app, { pool, shops });
+  catalogueRoutes(app, {
+    pool,
+    cursorKeys,
+    stock: stockKeeper(pool, admission),
+    endBasketsOfEvent: (shopId, eventId) => endBasketsOfEvent(pool, admission, shopId, eventId),
+  });
+  basketRoutes(app, {
+    pool,
+    clock,
+    shops,
+    items,
+    admission,
+    cursorKeys,
+    linkKid: startLinkKeys.signing.kid,
+    commit: async (creation) => {
+      const [outcome] = await commitCreations(pool, [creation]);
+      if (!outcome) throw new Error('a commit gave no outcome');
+      return outcome;
+    },
+    startLink: async (basket, linkKid) => {
+      const { shopNumber } = await shopOf(basket);
+      const { basketId, linkGeneration: generation } = basket;
+      const link = { shopNumber, basketId, generation, expiresAt: outerExpiry(basket) };
+      return `${publicUrl}/b/${writeStartToken(startLinkKeys, link, linkKid)}`;
+    },
+  });
+  linkRoutes(app, {
+    pool,
+    clock,
+    shops,
+    startLinkKeys,
+    publicUrl,
+    mintConfirmation: async ({ basketId, linkGeneration }, { shopNumber }) =>
+      writeConfirmation(confirmationKeys, { shopNumber, basketId, linkGeneration, issuedAt: await clock.now() }),
+  });
+  handoffRoutes(app, { pool, shops, admission, confirmationKeys, sessionKeys });
+  orderRoutes(app, { pool, shops, admission });
+  methodsNotAllowed(app);
+
+  async function shopOf({ shopId }: Basket) {
+    const shop = await shops.get(shopId);
+    if (shop === null) throw new Error('a basket lost its shop');
+    return shop;
+  }
+  return app;
+}

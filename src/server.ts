@@ -1,0 +1,66 @@
+import { fileURLToPath } from 'node:url';
+import closeWithGrace from 'close-with-grace';
+import type pg from 'pg';
+import { buildApp } from './app.ts';
+import { type Config, ConfigError, loadConfig } from './config.ts';
+import { endBasketsOfCancelledEvents, openAdmission, startSweeper } from './holds/index.ts';
+import { openDatabaseClock } from './platform/clock.ts';
+import { openLogger } from './platform/logger.ts';
+import { assertMigrated } from './platform/migrations.ts';
+import { openPostgres } from './platform/postgres.ts';
+import { openRedis, type RedisConnection } from './platform/redis.ts';
+
+/** A running service. `url` is where it listens. */
+export type Service = { url: string; pool: pg.Pool; redis: RedisConnection; stop(): Promise<void> };
+
+const drainMs = 9000;
+
+/**
+ * Opens the resources, builds the app and listens. `redisKeyPrefix` keeps services with databases of their own apart on
+ * one Redis, which only tests have. Throws when the database is not migrated or cannot be reached.
+ */
+export async function startService(config: Config, { redisKeyPrefix = '' } = {}): Promise<Service> {
+  const logger = openLogger(config.logLevel);
+  const warn = (what: string) => (error: Error) => logger.warn({ err: error }, what);
+  const pool = openPostgres(config.databaseUrl, warn('postgres connection lost'));
+  const redis = openRedis(config.redisUrl, redisKeyPrefix, warn('redis failed'));
+  let draining = false;
+  try {
+    await assertMigrated(pool);
+    const admission = openAdmission(redis);
+    const clock = openDatabaseClock(pool);
+    const app = await buildApp(config, { pool, redis, admission, clock, logger, isDraining: () => draining });
+    const url = await app.listen({ host: config.host, port: config.port });
+    const sweeper = startSweeper(pool, admission, logger, () => endBasketsOfCancelledEvents(pool, admission));
+    return {
+      url,
+      pool,
+      redis,
+      async stop() {
+        draining = true;
+        await app.close();
+        await sweeper.stop();
+        await redis.close();
+        await pool.end();
+      },
+    };
+  } catch (error) {
+    await redis.close();
+    await pool.end();
+    throw error;
+  }
+}
+
+async function main(): Promise<void> {
+  const config = loadConfig(process.env);
+  const service = await startService(config);
+  closeWithGrace({ delay: drainMs }, () => service.stop());
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  main().catch((error: unknown) => {
+    const message = error instanceof ConfigError ? error.message : error instanceof Error ? error.stack : String(error);
+    process.stderr.write(`${message}\n`);
+    process.exit(1);
+  });
+}
