@@ -1,0 +1,252 @@
+import type { ApiProblem, Basket } from './api.ts';
+import { formatMoney, formatTime } from './format.ts';
+import { type Html, html } from './html.ts';
+import type { Page } from './layout.ts';
+import { problemText } from './problem-texts.ts';
+import type { Payment, ShopSession } from './sessions.ts';
+
+/** Who is signed in, and the forms that change it. */
+export function homePage(session: ShopSession): Page {
+  const { customerId, staff } = session;
+  return {
+    title: 'Welcome to the Roxy',
+    content: html`<p class="lead">Your tickets come to you by link: open the one in your message, and they wait in your basket while you pay.</p>
+<section class="card" aria-labelledby="account">
+<h2 id="account">Your account</h2>
+${
+  customerId === null
+    ? signInForm('/')
+    : html`<p>You are signed in as <strong>${customerId}</strong>.</p>
+<form method="post" action="/sign-out"><button class="quiet">Sign out</button></form>`
+}
+</section>
+<section class="card" aria-labelledby="box-office">
+<h2 id="box-office">Box office</h2>
+${
+  staff
+    ? html`<p>This browser <strong>works at the box office</strong>. Links to baskets are for customers and are refused here.</p>
+<form method="post" action="/box-office"><button class="quiet" name="staff" value="off">Leave the box office</button></form>`
+    : html`<p>Demo: be a member of staff and see what happens to a customer’s link.</p>
+<form method="post" action="/box-office"><button class="quiet" name="staff" value="on">Work at the box office</button></form>`
+}
+</section>`,
+  };
+}
+
+/** The page of a browser that has no basket. */
+export function noBasketPage(): Page {
+  return {
+    title: 'Your basket',
+    content: html`<div class="card"><p class="lead">There is nothing in it yet.</p>
+<p>Open the link in your message, and your tickets appear here.</p></div>
+${onward('/', 'Go to the home page')}`,
+  };
+}
+
+/** The basket as it stands: lines, totals and what can be done with it now. */
+export function basketPage(basket: Basket, session: ShopSession): Page {
+  const ended = endedText(basket);
+  if (ended !== null) {
+    return {
+      title: ended.title,
+      content: html`<div class="card"><p class="lead">${ended.text}</p>${basket.status === 'completed' ? lines(basket) : null}</div>
+${onward('/', 'Go to the home page')}`,
+    };
+  }
+  return {
+    title: 'Your basket',
+    content: html`<div class="card ticket">
+${basket.expiresAt === null ? null : html`<p class="held">Held for you until <strong>${formatTime(basket.expiresAt)}</strong></p>`}
+${basket.customer?.email ? html`<p>For <strong>${basket.customer.email}</strong></p>` : null}
+${basket.items.length === 0 ? html`<p class="lead">This basket is empty.</p>` : lines(basket)}
+</div>
+${basketActions(basket, session)}`,
+    formsLeadOut: true,
+  };
+}
+
+function basketActions(basket: Basket, session: ShopSession): Html {
+  if (basket.items.length === 0) return onward('/', 'Go to the home page');
+  if (session.basket?.signInRequired && session.customerId !== (basket.customer?.id ?? null)) {
+    return html`<section class="card" aria-labelledby="sign-in">
+<h2 id="sign-in">Sign in to pay</h2>
+<p>This basket belongs to a customer account${session.customerId === null ? null : ', and not to the one you are signed in with'}.</p>
+${signInForm('/basket')}
+</section>
+<div class="actions">${cancelForm()}</div>`;
+  }
+  if (basket.status === 'checkout') {
+    return html`<p>This basket is being paid.</p>
+<div class="actions">
+<form method="post" action="/basket/pay"><button>Continue to payment</button></form>
+<form method="post" action="/pay/back"><button class="quiet">Stop paying</button></form>
+</div>`;
+  }
+  return html`<div class="actions">
+<form method="post" action="/basket/pay"><button>Pay</button></form>
+${cancelForm()}
+</div>`;
+}
+
+function cancelForm(): Html {
+  return html`<form method="post" action="/basket/cancel"><button class="quiet">Cancel</button></form>`;
+}
+
+function endedText({ status, statusReason, orderId }: Basket): { title: string; text: string } | null {
+  if (status === 'completed') {
+    return { title: 'This basket is paid', text: `Your order number is ${orderId ?? 'on its way'}.` };
+  }
+  if (status === 'expired' && statusReason === 'superseded') {
+    return {
+      title: 'A newer basket has taken this one’s place',
+      text: 'You have opened another basket since. The tickets of this one are on sale again.',
+    };
+  }
+  const code = status === 'cancelled' && statusReason === 'event_cancelled' ? 'event_cancelled' : `basket_${status}`;
+  const text = status === 'expired' || status === 'cancelled' ? problemText(code) : null;
+  return text && { title: text.heading, text: `${text.happened} ${text.next}` };
+}
+
+function lines({ items, totals, currency, status }: Basket): Html {
+  const money = (amountMinor: number) => formatMoney(amountMinor, currency);
+  const sum = (label: string, amountMinor: number) =>
+    html`<tr><th scope="row">${label}</th><td>${money(amountMinor)}</td></tr>`;
+  // A shop with prices that include the tax does not add it once more; the sums themselves say which kind it is.
+  const taxIsInside = totals.tax > 0 && totals.total === totals.subtotal - totals.discount;
+  const taxLabel = taxIsInside ? 'Tax, included' : 'Tax';
+  return html`<table>
+<caption class="unseen">What is in the basket, and what it costs</caption>
+<thead><tr><th scope="col">Tickets</th><th scope="col">Price</th></tr></thead>
+<tbody>${items.map(
+    (line) =>
+      html`<tr><th scope="row">${line.name} <span class="each">${line.quantity} × ${money(line.unitPrice)}</span></th><td>${money(line.subtotal)}</td></tr>`,
+  )}</tbody>
+<tfoot>
+${sum('Subtotal', totals.subtotal)}
+${totals.discount === 0 ? null : sum('Discount', -totals.discount)}
+${sum(taxLabel, totals.tax)}
+${totals.giftCards === 0 ? null : [sum('Total', totals.total), sum('Gift cards', -totals.giftCards)]}
+<tr class="due"><th scope="row">${status === 'completed' ? 'Paid' : 'To pay'}</th><td>${money(totals.due)}</td></tr>
+</tfoot>
+</table>`;
+}
+
+/** The pretend payment page: it stands in for a payment provider and takes nothing. */
+export function paymentPage(payment: Payment): Page {
+  return {
+    title: 'Payment',
+    content: html`<div class="card ticket">
+<p class="held">Held for your payment until <strong>${formatTime(payment.leaseExpiresAt)}</strong></p>
+<p>Amount to pay</p>
+<p class="amount">${formatMoney(payment.amountDueMinor, payment.currency)}</p>
+</div>
+<p>This is a demonstration: you choose how the payment ends, and no card is asked for.</p>
+<div class="actions">
+<form method="post" action="/pay"><button>Pay</button></form>
+<form method="post" action="/pay/fail"><button class="quiet">Let the payment fail</button></form>
+<form method="post" action="/pay/back"><button class="quiet">Back to the basket</button></form>
+</div>`,
+    formsLeadOut: true,
+  };
+}
+
+/** The customer asked to pay a basket of an account that they are not signed in with. */
+export function signInToPayPage(): Page {
+  return {
+    title: 'Sign in to pay',
+    content: html`<div class="card"><p>This basket belongs to a customer account. Sign in with it, and you can pay.</p>
+${signInForm('/basket')}</div>`,
+  };
+}
+
+/** The order, looked up in the basket; `customerId` null for a guest. */
+export function thankYouPage(orderId: string, customerId: string | null): Page {
+  return {
+    title: 'Thank you',
+    content: html`<div class="card ticket">
+<p class="lead">Your tickets are on their way to your e-mail.</p>
+<dl>
+<div><dt>Order number</dt><dd>${orderId}</dd></div>
+${customerId === null ? null : html`<div><dt>Customer</dt><dd>${customerId}</dd></div>`}
+</dl>
+</div>
+${onward('/', 'Go to the home page')}`,
+  };
+}
+
+/** Somebody came with an order number that is not this browser's. */
+export function unknownOrderPage(): Page {
+  return {
+    title: 'We cannot show this order',
+    content: html`<div class="card"><p>This browser has no such order. If you have paid, your tickets are in your e-mail.</p></div>
+${onward('/basket', 'Go to your basket')}`,
+  };
+}
+
+/** The payment did not go through; the tickets are still held. */
+export function paymentFailedPage(): Page {
+  return {
+    title: 'The payment did not go through',
+    content: html`<div class="card"><p class="lead">Nothing was taken. Your tickets are still in your basket, but not for ever.</p></div>
+${onward('/basket', 'Go to your basket')}`,
+  };
+}
+
+/** What a refused link means, from the parameters of the redirect: both are shown only where they look like ours. */
+export function linkProblemPage(error: string, basketId: string): Page {
+  const code = /^[a-z_]{1,64}$/.test(error) ? error : 'unknown';
+  const reference = /^bkt_[0-9a-z]{1,64}$/.test(basketId) ? basketId : null;
+  const text = problemText(code) ?? {
+    heading: 'Your basket could not be opened',
+    happened: 'Something is in the way of it.',
+    next: 'Open the link in your message once more, a little later.',
+  };
+  return {
+    title: text.heading,
+    content: html`${explanation(text.happened, text.next, code, reference)}
+${onward('/', 'Go to the home page')}`,
+  };
+}
+
+/** What the API refused, in the shop's words or, where it has none, in the API's public ones. */
+export function apiProblemPage(problem: ApiProblem): Page {
+  const text = problemText(problem.code) ?? {
+    heading: 'That did not work',
+    happened: problem.detail ?? problem.title,
+    next: 'Go back to your basket and try again.',
+  };
+  return {
+    title: text.heading,
+    content: html`${explanation(text.happened, text.next, problem.code, problem.requestId ?? null)}
+${onward('/basket', 'Go to your basket')}`,
+  };
+}
+
+/** A request that the shop itself refused or failed to answer. */
+export function shopProblemPage(title: string, text: string): Page {
+  return {
+    title,
+    content: html`<div class="card"><p>${text}</p></div>
+${onward('/', 'Go to the home page')}`,
+  };
+}
+
+function explanation(happened: string, next: string, code: string, reference: string | null): Html {
+  return html`<div class="card"><p class="lead">${happened}</p>
+<p>${next}</p>
+<p class="code">Code: <code>${code}</code>${reference === null ? null : html`<br>Reference: <code>${reference}</code>`}</p></div>`;
+}
+
+function onward(path: '/' | '/basket', label: string): Html {
+  return html`<p><a class="button quiet" href="${path}">${label}</a></p>`;
+}
+
+function signInForm(next: '/' | '/basket'): Html {
+  return html`<form method="post" action="/sign-in" class="stack">
+<input type="hidden" name="next" value="${next}">
+<label for="customer-id">Customer number</label>
+<input id="customer-id" name="customerId" required maxlength="128" pattern="[A-Za-z0-9_.:\\-]+" autocomplete="username" autocapitalize="none" spellcheck="false" aria-describedby="customer-id-hint">
+<p id="customer-id-hint" class="hint">Demo sign-in without a password: you are whoever you say you are, for example cus-7.</p>
+<button>Sign in</button>
+</form>`;
+}

@@ -1,0 +1,195 @@
+import { randomUUID } from 'node:crypto';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import { Type } from '@sinclair/typebox';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { ApiProblem, BasketlinkApi } from './api.ts';
+import { sendPage } from './layout.ts';
+import * as pages from './pages.ts';
+import type { Sessions, ShopSession } from './sessions.ts';
+
+const Optional = Type.Optional(Type.String());
+
+// Ids of customers as the API takes them.
+const CustomerId = Type.String({ pattern: '^[A-Za-z0-9_.:-]{1,128}$' });
+
+/** The shop's pages and forms. Every form is a POST that ends in a redirect, so that reloading repeats nothing. */
+export function registerRoutes(
+  instance: FastifyInstance,
+  { api, sessions }: { api: BasketlinkApi; sessions: Sessions },
+): void {
+  const app = instance.withTypeProvider<TypeBoxTypeProvider>();
+
+  app.get('/', async (request, reply) => {
+    const session = sessions.find(request.headers.cookie);
+    return sendPage(reply, session, pages.homePage(session));
+  });
+
+  const signInBody = Type.Object({
+    customerId: CustomerId,
+    next: Type.Union([Type.Literal('/'), Type.Literal('/basket')]),
+  });
+  app.post('/sign-in', { schema: { body: signInBody } }, async (request, reply) => {
+    const { customerId, next } = request.body;
+    const session = sessions.find(request.headers.cookie);
+    return reply.header('set-cookie', sessions.start({ ...session, customerId })).redirect(next, 303);
+  });
+
+  app.post('/sign-out', async (request, reply) => {
+    // The basket goes too: whoever uses this browser next must not find it.
+    const { staff } = sessions.find(request.headers.cookie);
+    sessions.end(request.headers.cookie);
+    const signedOut = { customerId: null, staff, basket: null, payment: null };
+    return reply.header('set-cookie', sessions.start(signedOut)).redirect('/', 303);
+  });
+
+  const boxOfficeBody = Type.Object({ staff: Type.Union([Type.Literal('on'), Type.Literal('off')]) });
+  app.post('/box-office', { schema: { body: boxOfficeBody } }, async (request, reply) => {
+    const session = sessions.find(request.headers.cookie);
+    const staff = request.body.staff === 'on';
+    return reply.header('set-cookie', sessions.start({ ...session, staff })).redirect('/', 303);
+  });
+
+  // The link's redirect adds the partner's own parameters (utm_source and the like), so others than `token` are no error.
+  const confirmQuery = Type.Object({ token: Type.String({ minLength: 1, maxLength: 1024 }) });
+  app.get('/basket/confirm', { schema: { querystring: confirmQuery } }, async (request, reply) => {
+    // The token stands in this address: it must not travel on in a Referer.
+    reply.header('referrer-policy', 'no-referrer');
+    const session = sessions.find(request.headers.cookie);
+    const redeemed = await api.redeem({
+      token: request.query.token,
+      customerId: session.customerId,
+      context: session.staff ? 'box_office' : 'customer',
+      currentBasketId: session.basket?.id ?? null,
+      sessionToken: session.basket?.sessionToken ?? null,
+    });
+    if (!redeemed.ok) {
+      const { redirectUrl } = redeemed.problem;
+      return redirectUrl ? reply.redirect(redirectUrl, 303) : sendProblem(reply, session, redeemed.problem);
+    }
+    const { basket, customer, session: basketSession, redirectUrl } = redeemed.body;
+    const loggedIn = customer?.registered && customer.login === 'auto' ? customer.id : null;
+    const cookie = sessions.start({
+      ...session,
+      customerId: loggedIn ?? session.customerId,
+      basket: {
+        id: basket.id,
+        sessionToken: basketSession.token,
+        signInRequired: customer?.registered === true && customer.login === 'signIn',
+      },
+      payment: null,
+    });
+    return reply.header('set-cookie', cookie).redirect(redirectUrl, 303);
+  });
+
+  app.get('/basket', async (request, reply) => {
+    const session = sessions.find(request.headers.cookie);
+    if (!session.basket) return sendPage(reply, session, pages.noBasketPage());
+    const basket = await api.readBasket(session.basket);
+    // The session token outlives the basket by a day; after that there is nothing to see here any more.
+    if (!basket.ok && (basket.problem.status === 401 || basket.problem.status === 404)) {
+      return sendPage(reply, session, pages.noBasketPage());
+    }
+    if (!basket.ok) return sendProblem(reply, session, basket.problem);
+    return sendPage(reply, session, pages.basketPage(basket.body, session));
+  });
+
+  const problemQuery = Type.Object({ error: Optional, basket_id: Optional });
+  app.get('/basket/problem', { schema: { querystring: problemQuery } }, async (request, reply) => {
+    const { error = '', basket_id: basketId = '' } = request.query;
+    return sendPage(reply, sessions.find(request.headers.cookie), pages.linkProblemPage(error, basketId));
+  });
+
+  app.post('/basket/cancel', async (request, reply) => {
+    const session = sessions.find(request.headers.cookie);
+    if (!session.basket) return reply.redirect('/basket', 303);
+    const basket = await api.readBasket(session.basket);
+    if (!basket.ok) return sendProblem(reply, session, basket.problem);
+    // A session may not end its basket, but it may empty it, which puts the tickets back on sale at once. Those that it
+    // may not take out go back when their time is over.
+    for (const line of basket.body.items.filter((item) => basket.body.modifiable && item.modifiable)) {
+      const removed = await api.removeLine(session.basket, line.lineId);
+      if (!removed.ok && removed.problem.code === 'basket_not_live') break;
+      if (!removed.ok) return sendProblem(reply, session, removed.problem);
+    }
+    session.basket = null;
+    session.payment = null;
+    return reply.redirect(basket.body.cancelRedirectUrl ?? '/basket', 303);
+  });
+
+  app.post('/basket/pay', async (request, reply) => {
+    const session = sessions.find(request.headers.cookie);
+    if (!session.basket) return reply.redirect('/basket', 303);
+    const started = await api.startCheckout(session.basket, session.customerId);
+    if (!started.ok && started.problem.code === 'customer_mismatch') {
+      return sendPage(reply, session, pages.signInToPayPage(), started.problem.status);
+    }
+    if (!started.ok) return sendProblem(reply, session, started.problem);
+    const { basket, leaseId, leaseExpiresAt, amountDue } = started.body;
+    session.payment = {
+      leaseId,
+      leaseExpiresAt,
+      // One lease, one order: pressing Pay again, here or on the payment page, can only ever pay the same order.
+      orderId: session.payment?.leaseId === leaseId ? session.payment.orderId : `order-${randomUUID()}`,
+      amountDueMinor: amountDue,
+      currency: basket.currency,
+    };
+    return reply.redirect('/pay', 303);
+  });
+
+  app.get('/pay', async (request, reply) => {
+    const session = sessions.find(request.headers.cookie);
+    if (!session.payment) return reply.redirect('/basket', 303);
+    return sendPage(reply, session, pages.paymentPage(session.payment));
+  });
+
+  app.post('/pay', async (request, reply) => {
+    const session = sessions.find(request.headers.cookie);
+    if (!session.basket || !session.payment) return reply.redirect('/basket', 303);
+    const completed = await api.complete(session.basket.id, session.payment, session.customerId);
+    if (!completed.ok) return sendProblem(reply, session, completed.problem);
+    // The payment stays: the second half of a double click then gets the same answer and ends on the same page.
+    return reply.redirect(completed.body.redirectUrl, 303);
+  });
+
+  app.post('/pay/fail', async (request, reply) => {
+    const session = sessions.find(request.headers.cookie);
+    if (!session.basket || !session.payment) return reply.redirect('/basket', 303);
+    const failed = await api.failCheckout(session.basket.id, session.payment, session.customerId);
+    if (!failed.ok) return sendProblem(reply, session, failed.problem);
+    session.payment = null;
+    return reply.redirect(failed.body.redirectUrl, 303);
+  });
+
+  app.post('/pay/back', async (request, reply) => {
+    const session = sessions.find(request.headers.cookie);
+    if (!session.basket) return reply.redirect('/basket', 303);
+    const left = await api.leaveCheckout(session.basket);
+    if (!left.ok) return sendProblem(reply, session, left.problem);
+    session.payment = null;
+    return reply.redirect(left.body.redirectUrl, 303);
+  });
+
+  const thankYouQuery = Type.Object({ order_id: Optional, customer_id: Optional });
+  app.get('/thank-you', { schema: { querystring: thankYouQuery } }, async (request, reply) => {
+    // Anybody can write these parameters: only what the basket of this browser confirms is shown.
+    const { order_id: orderId, customer_id: customerId } = request.query;
+    const session = sessions.find(request.headers.cookie);
+    const basket = session.basket && (await api.readBasket(session.basket));
+    if (basket && !basket.ok && basket.problem.status >= 500) return sendProblem(reply, session, basket.problem);
+    if (!orderId || !basket?.ok || basket.body.status !== 'completed' || basket.body.orderId !== orderId) {
+      return sendPage(reply, session, pages.unknownOrderPage(), 404);
+    }
+    const confirmed = customerId !== undefined && customerId === basket.body.customer?.id ? customerId : null;
+    return sendPage(reply, session, pages.thankYouPage(orderId, confirmed));
+  });
+
+  app.get('/payment-failed', async (request, reply) =>
+    sendPage(reply, sessions.find(request.headers.cookie), pages.paymentFailedPage()),
+  );
+}
+
+function sendProblem(reply: FastifyReply, session: ShopSession, problem: ApiProblem): FastifyReply {
+  // A credential that the API does not take is the shop's fault, not the customer's.
+  const status = problem.status === 401 || problem.status >= 500 ? 502 : problem.status;
+  return sendPage(reply, session, pages.apiProblemPage(problem), status);
+}
