@@ -110,7 +110,10 @@ CREATE TABLE baskets (
   ttl_seconds            integer NOT NULL,
   checkout_seconds       integer NOT NULL,
   extensions_left        integer NOT NULL,
-  login_trusted          boolean NOT NULL,           -- everybody who named the customer or minted the link may log in
+  -- The link logs its customer in only if all three had the scope customers:login.
+  creator_may_log_in          boolean NOT NULL,
+  customer_setter_may_log_in  boolean NOT NULL,
+  link_minter_may_log_in      boolean NOT NULL,
   session_id             bytea,                      -- the confirmation token behind the present session
   session_issued_at      timestamptz(3),
   session_customer_id    text COLLATE "C",           -- who the shop said is signed in; null: nobody yet

@@ -19,7 +19,7 @@ export const environmentSchema = Type.Object({
     pattern: '^postgres(ql)?://',
     description: 'the Postgres database, postgres://user:password@host:port/name',
   }),
-  REDIS_URL: Type.String({ pattern: '^rediss?://', description: 'the Redis server, redis:// or rediss://' }),
+  REDIS_URL: Type.String({ pattern: '^rediss?://[^,]+$', description: 'the Redis server, redis:// or rediss://' }),
   JWT_SECRET: Type.String({
     pattern: '^[^,]{32,}(,[^,]{32,})*$',
     description: 'one or more HS256 secrets of at least 32 characters each, separated by commas',
@@ -36,6 +36,7 @@ export const environmentSchema = Type.Object({
   }),
   TRUST_PROXY: Type.String({
     default: 'false',
+    pattern: '^(false|[0-9A-Fa-f:./]+(,[0-9A-Fa-f:./]+)*)$',
     description: 'false, or the addresses and networks of the proxies whose X-Forwarded-For is believed',
   }),
   LOG_LEVEL: Type.String({

@@ -103,7 +103,7 @@ async function attempt(
     maxLifetimeSeconds: shop.basket.maxLifetimeSeconds,
     checkoutSeconds: shop.basket.checkoutSeconds,
     extensions: shop.basket.maxExtensions,
-    loginTrusted: caller.scopes.has('customers:login'),
+    mayLogIn: caller.scopes.has('customers:login'),
     idempotency: key && { keyHash: key.keyHash, fingerprint: key.fingerprint, answer },
   };
 

@@ -207,7 +207,9 @@ export type Basket = {
   ttlSeconds: number;
   checkoutSeconds: number;
   extensionsLeft: number;
-  loginTrusted: boolean;
+  creatorMayLogIn: boolean;
+  customerSetterMayLogIn: boolean;
+  linkMinterMayLogIn: boolean;
   sessionId: Buffer | null;
   sessionIssuedAt: Date | null;
   sessionCustomerId: string | null;
@@ -249,7 +251,9 @@ export function toBasket(row: BasketRow): Basket {
     ttlSeconds: row.ttl_seconds,
     checkoutSeconds: row.checkout_seconds,
     extensionsLeft: row.extensions_left,
-    loginTrusted: row.login_trusted,
+    creatorMayLogIn: row.creator_may_log_in,
+    customerSetterMayLogIn: row.customer_setter_may_log_in,
+    linkMinterMayLogIn: row.link_minter_may_log_in,
     sessionId: row.session_id === null ? null : Buffer.from(row.session_id.slice(2), 'hex'),
     sessionIssuedAt: date(row.session_issued_at),
     sessionCustomerId: row.session_customer_id,

@@ -42,9 +42,13 @@ type Changeable = Pick<
   | 'status'
   | 'statusReason'
   | 'customerId'
+  | 'reference'
   | 'orderId'
+  | 'content'
+  | 'linkGeneration'
   | 'lifetimeEndsAt'
-  | 'loginTrusted'
+  | 'customerSetterMayLogIn'
+  | 'linkMinterMayLogIn'
   | 'sessionId'
   | 'sessionIssuedAt'
   | 'sessionCustomerId'
@@ -56,13 +60,13 @@ type Changeable = Pick<
   | 'endedAt'
   | 'late'
   | 'completionRefused'
-  | 'content'
 >;
 
-const changeableColumns = `status = $3, status_reason = $4, customer_id = $5, order_id = $6, lifetime_ends_at = $7,
-  login_trusted = $8, session_id = $9, session_issued_at = $10, session_customer_id = $11, lease_id = $12,
-  expires_at_before_checkout = $13, expires_at = $14, activated_at = $15, completed_at = $16, ended_at = $17,
-  late = $18, completion_refused = $19, content = $20`;
+const changeableColumns = `status = $3, status_reason = $4, customer_id = $5, reference = $6, order_id = $7, content = $8,
+  link_generation = $9, lifetime_ends_at = $10, customer_setter_may_log_in = $11, link_minter_may_log_in = $12,
+  session_id = $13, session_issued_at = $14, session_customer_id = $15, lease_id = $16,
+  expires_at_before_checkout = $17, expires_at = $18, activated_at = $19, completed_at = $20, ended_at = $21,
+  late = $22, completion_refused = $23`;
 
 function changeableValues(basket: Basket): unknown[] {
   return [
@@ -71,9 +75,13 @@ function changeableValues(basket: Basket): unknown[] {
     basket.status,
     basket.statusReason,
     basket.customerId,
+    basket.reference,
     basket.orderId,
+    JSON.stringify(basket.content),
+    basket.linkGeneration,
     basket.lifetimeEndsAt,
-    basket.loginTrusted,
+    basket.customerSetterMayLogIn,
+    basket.linkMinterMayLogIn,
     basket.sessionId,
     basket.sessionIssuedAt,
     basket.sessionCustomerId,
@@ -85,7 +93,6 @@ function changeableValues(basket: Basket): unknown[] {
     basket.endedAt,
     basket.late,
     basket.completionRefused,
-    JSON.stringify(basket.content),
   ];
 }
 
@@ -114,7 +121,7 @@ export async function saveBasket(
                updated_at = date_trunc('milliseconds', now())
              WHERE b.shop_id = $1 AND b.basket_id = $2 RETURNING b.*
            ),
-           announced AS (${announceBaskets('changed', '$21')})
+           announced AS (${announceBaskets('changed', '$24')})
            SELECT row_to_json(changed) AS row FROM changed`,
           [...values, type],
         );

@@ -242,6 +242,8 @@ async function activate(
     sessionIssuedAt: confirmation.issuedAt,
     sessionCustomerId: login === 'signIn' ? signedInAs : customerId,
     customerId,
+    // A customer whom the front end named was not named by somebody who may log people in.
+    customerSetterMayLogIn: basket.customerSetterMayLogIn && customerId === basket.customerId,
   };
   if (basket.activatedAt !== null) {
     return saveBasket(tx, basket, session, customerId === basket.customerId ? null : 'basket.updated');

@@ -18,7 +18,7 @@ request AS (
     $18::boolean[], $19::bytea[], $20::bytea[], $21::text[])
   AS r(ordinal, shop_id, shop_version, basket_id, partner, customer_id, reference, campaign, hold_stock_ids,
     hold_quantities, event_ids, lines, content, ttl_seconds, max_lifetime_seconds, checkout_seconds, extensions,
-    login_trusted, key_hash, fingerprint, answer)
+    may_log_in, key_hash, fingerprint, answer)
 ),
 take AS (
   SELECT r.shop_id, t.* FROM unnest($22::int[], $23::text[], $24::int[], $25::bigint[])
@@ -72,11 +72,12 @@ taken AS (
 created AS (
   INSERT INTO baskets (shop_id, basket_id, partner, status, version, sequence, customer_id, reference, campaign,
     hold_stock_ids, hold_quantities, event_ids, lines, content, link_generation, lifetime_ends_at, ttl_seconds,
-    checkout_seconds, extensions_left, login_trusted, created_at, updated_at, expires_at)
+    checkout_seconds, extensions_left, creator_may_log_in, customer_setter_may_log_in, link_minter_may_log_in,
+    created_at, updated_at, expires_at)
   SELECT a.shop_id, a.basket_id, a.partner, 'open', 1, 1, a.customer_id, a.reference, a.campaign,
     a.hold_stock_ids::text[], a.hold_quantities::int[], a.event_ids::text[], a.lines::json, a.content::json,
     (service_state.epoch::bigint << 32) + 1, clock.now + a.max_lifetime_seconds * interval '1 second', a.ttl_seconds,
-    a.checkout_seconds, a.extensions, a.login_trusted, clock.now, clock.now,
+    a.checkout_seconds, a.extensions, a.may_log_in, a.may_log_in, a.may_log_in, clock.now, clock.now,
     clock.now + a.ttl_seconds * interval '1 second'
   FROM accepted a, clock, service_state
   RETURNING *
@@ -146,7 +147,7 @@ function parametersOf(creations: readonly Creation[]): unknown[] {
     column(({ maxLifetimeSeconds }) => maxLifetimeSeconds),
     column(({ checkoutSeconds }) => checkoutSeconds),
     column(({ extensions }) => extensions),
-    column(({ loginTrusted }) => loginTrusted),
+    column(({ mayLogIn }) => mayLogIn),
     column(({ idempotency }) => idempotency?.keyHash ?? null),
     column(({ idempotency }) => idempotency?.fingerprint ?? null),
     column(({ idempotency }) => (idempotency ? JSON.stringify(idempotency.answer) : null)),

@@ -36,7 +36,9 @@ export type BasketRow = {
   ttl_seconds: number;
   checkout_seconds: number;
   extensions_left: number;
-  login_trusted: boolean;
+  creator_may_log_in: boolean;
+  customer_setter_may_log_in: boolean;
+  link_minter_may_log_in: boolean;
   session_id: string | null;
   session_issued_at: string | null;
   session_customer_id: string | null;
@@ -72,7 +74,8 @@ export type Creation = {
   maxLifetimeSeconds: number;
   checkoutSeconds: number;
   extensions: number;
-  loginTrusted: boolean;
+  /** Whether the creator may log the customer in. */
+  mayLogIn: boolean;
   idempotency: { keyHash: Buffer; fingerprint: Buffer; answer: Record<string, unknown> } | null;
 };
 

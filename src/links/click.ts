@@ -57,7 +57,8 @@ export async function followStartLink(deps: ClickDeps, token: string): Promise<C
 
 /** Whether redeeming a click on this basket's link would log its customer in without asking. */
 export function logsIn(shop: Shop, basket: Basket): boolean {
-  return basket.customerId !== null && basket.loginTrusted && shop.customer.login === 'auto';
+  const allMayLogIn = basket.creatorMayLogIn && basket.customerSetterMayLogIn && basket.linkMinterMayLogIn;
+  return basket.customerId !== null && allMayLogIn && shop.customer.login === 'auto';
 }
 
 /**

@@ -1,7 +1,5 @@
-import { Type } from '@sinclair/typebox';
 import { answerChange, basketExists, basketParams, basketRefusals } from '../baskets/index.ts';
 import type { Api } from '../http/api.ts';
-import { strict } from '../http/schema.ts';
 import { type Shop, withParameters } from '../shops/index.ts';
 import { failCheckout, leaveCheckout, type OrderDeps, startCheckout } from './checkout.ts';
 import { completeBasket } from './complete.ts';
@@ -56,7 +54,6 @@ export function orderRoutes(app: Api, deps: OrderDeps): void {
         ...shared,
         summary: 'Leave checkout: back to the basket',
         operationId: 'leaveCheckout',
-        body: Type.Object({}, strict),
         response: redirects,
       },
     },

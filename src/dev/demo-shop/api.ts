@@ -16,12 +16,10 @@ const BasketSchema = Type.Object({
   ),
   items: Type.Array(
     Type.Object({
-      lineId: Type.String(),
       name: Type.String(),
       quantity: Type.Integer(),
       unitPrice: Type.Integer(),
       subtotal: Type.Integer(),
-      modifiable: Type.Boolean(),
     }),
   ),
   totals: Type.Object({
@@ -32,7 +30,6 @@ const BasketSchema = Type.Object({
     giftCards: Type.Integer(),
     due: Type.Integer(),
   }),
-  modifiable: Type.Boolean(),
   cancelRedirectUrl: Nullable(Type.String()),
   expiresAt: Nullable(Type.String()),
   orderId: Nullable(Type.String()),
@@ -130,11 +127,6 @@ export function createBasketlinkApi({
 
     readBasket(basket: BasketAccess) {
       return call({ method: 'GET', path: basketPath(basket.id), bearer: basket.sessionToken }, BasketSchema);
-    },
-
-    removeLine(basket: BasketAccess, lineId: string) {
-      const path = `${basketPath(basket.id)}/lines/${encodeURIComponent(lineId)}`;
-      return call({ method: 'DELETE', path, bearer: basket.sessionToken }, Type.Unknown());
     },
 
     /** Freezes the basket for payment. Only the shop's back end may say who is signed in; a guest checks out as the session. */

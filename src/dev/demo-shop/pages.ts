@@ -73,7 +73,7 @@ function basketActions(basket: Basket, session: ShopSession): Html {
 <p>This basket belongs to a customer account${session.customerId === null ? null : ', and not to the one you are signed in with'}.</p>
 ${signInForm('/basket')}
 </section>
-<div class="actions">${cancelForm()}</div>`;
+<div class="actions">${leaveForm()}</div>`;
   }
   if (basket.status === 'checkout') {
     return html`<p>This basket is being paid.</p>
@@ -84,12 +84,12 @@ ${signInForm('/basket')}
   }
   return html`<div class="actions">
 <form method="post" action="/basket/pay"><button>Pay</button></form>
-${cancelForm()}
+${leaveForm()}
 </div>`;
 }
 
-function cancelForm(): Html {
-  return html`<form method="post" action="/basket/cancel"><button class="quiet">Cancel</button></form>`;
+function leaveForm(): Html {
+  return html`<form method="post" action="/basket/leave"><button class="quiet">Leave without buying</button></form>`;
 }
 
 function endedText({ status, statusReason, orderId }: Basket): { title: string; text: string } | null {

@@ -99,21 +99,13 @@ export function registerRoutes(
     return sendPage(reply, sessions.find(request.headers.cookie), pages.linkProblemPage(error, basketId));
   });
 
-  app.post('/basket/cancel', async (request, reply) => {
+  app.post('/basket/leave', async (request, reply) => {
     const session = sessions.find(request.headers.cookie);
-    if (!session.basket) return reply.redirect('/basket', 303);
-    const basket = await api.readBasket(session.basket);
-    if (!basket.ok) return sendProblem(reply, session, basket.problem);
-    // A session may not end its basket, but it may empty it, which puts the tickets back on sale at once. Those that it
-    // may not take out go back when their time is over.
-    for (const line of basket.body.items.filter((item) => basket.body.modifiable && item.modifiable)) {
-      const removed = await api.removeLine(session.basket, line.lineId);
-      if (!removed.ok && removed.problem.code === 'basket_not_live') break;
-      if (!removed.ok) return sendProblem(reply, session, removed.problem);
-    }
+    const basket = session.basket && (await api.readBasket(session.basket));
+    // A session may not end its basket: the tickets go back on sale when their time is over.
     session.basket = null;
     session.payment = null;
-    return reply.redirect(basket.body.cancelRedirectUrl ?? '/basket', 303);
+    return reply.redirect((basket?.ok && basket.body.cancelRedirectUrl) || '/', 303);
   });
 
   app.post('/basket/pay', async (request, reply) => {
