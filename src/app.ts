@@ -1,10 +1,10 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
-import { type Basket, basketRoutes } from './baskets/index.ts';
+import { basketRoutes } from './baskets/index.ts';
 import { catalogueRoutes, openItemCache } from './catalogue/index.ts';
 import type { Config } from './config.ts';
 import { confirmationPurpose, handoffRoutes, readSession, sessionPurpose, writeConfirmation } from './handoff/index.ts';
-import { type Admission, commitCreations, endBasketsOfEvent, stockKeeper } from './holds/index.ts';
+import { type Admission, commitCreation, endBasketsOfEvent, stockKeeper } from './holds/index.ts';
 import { bearerAccess } from './http/access.ts';
 import type { Api } from './http/api.ts';
 import { strictJson } from './http/json.ts';
@@ -12,7 +12,7 @@ import { openApi } from './http/openapi.ts';
 import { probes } from './http/probes.ts';
 import { methodsNotAllowed, problemHandling } from './http/problems.ts';
 import { makeFastify } from './http/requests.ts';
-import { linkRoutes, outerExpiry, startLinkPurpose, writeStartToken } from './links/index.ts';
+import { linkRoutes, startLinkOf, startLinkPurpose } from './links/index.ts';
 import { orderRoutes } from './orders/index.ts';
 import type { DatabaseClock } from './platform/clock.ts';
 import { deriveKeyring } from './platform/crypto.ts';
@@ -62,17 +62,8 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     admission,
     cursorKeys,
     linkKid: startLinkKeys.signing.kid,
-    commit: async (creation) => {
-      const [outcome] = await commitCreations(pool, [creation]);
-      if (!outcome) throw new Error('a commit gave no outcome');
-      return outcome;
-    },
-    startLink: async (basket, linkKid) => {
-      const { shopNumber } = await shopOf(basket);
-      const { basketId, linkGeneration: generation } = basket;
-      const link = { shopNumber, basketId, generation, expiresAt: outerExpiry(basket) };
-      return `${publicUrl}/b/${writeStartToken(startLinkKeys, link, linkKid)}`;
-    },
+    commit: (creation) => commitCreation(pool, creation),
+    startLink: (basket, linkKid) => startLinkOf({ shops, startLinkKeys, publicUrl }, basket, linkKid),
   });
   linkRoutes(app, {
     pool,
@@ -86,11 +77,5 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   handoffRoutes(app, { pool, shops, admission, confirmationKeys, sessionKeys });
   orderRoutes(app, { pool, shops, admission });
   methodsNotAllowed(app);
-
-  async function shopOf({ shopId }: Basket) {
-    const shop = await shops.get(shopId);
-    if (shop === null) throw new Error('a basket lost its shop');
-    return shop;
-  }
   return app;
 }

@@ -75,6 +75,11 @@ export const problems = {
     title: 'The basket is being paid',
     text: 'Leave checkout first (DELETE …/checkout), or wait until the payment has succeeded or failed.',
   },
+  not_modifiable: {
+    status: 409,
+    title: 'This part of the basket cannot be changed',
+    text: '`detail` says what is fixed. Create a new basket where that is not enough.',
+  },
   basket_not_activated: {
     status: 409,
     title: 'The basket has not been activated',

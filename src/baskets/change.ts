@@ -4,7 +4,9 @@ import { type Admission, moveStock, type StockTake } from '../holds/index.ts';
 import type { Caller, SessionCaller } from '../http/access.ts';
 import { type IdempotencyKey, runOnce } from '../http/idempotency.ts';
 import { withTransaction } from '../platform/postgres.ts';
-import { asOf, type Basket, isLive } from './model.ts';
+import type { ShopCache } from '../shops/index.ts';
+import { asOf, type Basket, isLive, type PatchableBasket } from './model.ts';
+import { checkDetails } from './rules.ts';
 import {
   type BasketAt,
   liveBasketIdsOf,
@@ -149,6 +151,50 @@ async function endBasket(
 ): Promise<Basket> {
   await moveStock(tx, basket.shopId, takesOfBasket(basket), 'release');
   return saveBasket(tx, basket, { status, statusReason, endedAt: now, leaseId: null }, `basket.${status}`);
+}
+
+/**
+ * Changes what a creator said of a basket: `patch` gets it as it is and gives it as it shall be, or a refusal. Another
+ * customer can be named only while the basket is open, which makes its earlier links stop working. Refusals: those of
+ * changeBasket, checkDetails and `patch`, `basket_not_live`, `basket_in_checkout`, `not_modifiable`.
+ */
+export async function patchBasket(
+  { pool, shops }: { pool: pg.Pool; shops: ShopCache },
+  caller: BasketCaller & { kind: 'api' },
+  basketId: string,
+  conditions: Conditions,
+  patch: (now: PatchableBasket) => PatchableBasket | Refusal,
+): Promise<Answered | Refusal> {
+  const shop = await shops.fresh(caller.shopId);
+  if (shop === null) return refuse('not_found');
+  return changeBasket(pool, caller, basketId, conditions, async ({ tx, basket, now }) => {
+    const seen = asOf(basket, now);
+    if (!isLive(seen)) return notLive(seen);
+    if (seen.status === 'checkout') return refuse('basket_in_checkout');
+    const { customerId, reference, content } = basket;
+    const id = customerId === null ? {} : { id: customerId };
+    const wanted = patch({ ...content, reference, customer: { ...id, ...content.customer } });
+    if (isRefusal(wanted)) return wanted;
+    const details = checkDetails(shop, wanted);
+    if (isRefusal(details)) return details;
+    const { id: wantedId = null, ...customer } = wanted.customer ?? {};
+    const another = wantedId !== customerId;
+    if (another && seen.status !== 'open') {
+      return refuse('not_modifiable', { detail: 'The customer can be changed only while the basket is open.' });
+    }
+    const change = {
+      reference: wanted.reference,
+      customerId: wantedId,
+      content: { ...content, ...details, customer },
+      ...(another
+        ? {
+            linkGeneration: basket.linkGeneration + 1,
+            customerSetterMayLogIn: caller.scopes.has('customers:login'),
+          }
+        : {}),
+    };
+    return { basket: await saveBasket(tx, basket, change, 'basket.updated'), answer: {} };
+  });
 }
 
 /**

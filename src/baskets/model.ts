@@ -79,6 +79,21 @@ export const CreateBasketBody = Type.Object(
 );
 export type CreateBasketRequest = Static<typeof CreateBasketBody>;
 
+/** What a merge patch of a basket must leave: the part of it that may be changed. */
+export const PatchableBasket = Type.Pick(CreateBasketBody, [
+  'customer',
+  'custom',
+  'successRedirectUrl',
+  'failureRedirectUrl',
+  'cancelRedirectUrl',
+  'country',
+  'ipAddress',
+  'locale',
+  'reference',
+]);
+
+export type PatchableBasket = Static<typeof PatchableBasket>;
+
 const Line = Type.Object({
   lineId: Type.String(),
   itemId: Id,
@@ -162,25 +177,19 @@ export type BasketAnswer = Static<typeof BasketAnswer>;
 /** A line of a basket, with price, tax and name as they were when it was added. */
 export type BasketLine = Static<typeof Line> & { stockId: string; taxRateTenThousandths: number } & Amounts;
 
-/** What the creator of a basket said and nothing decides on, kept as one document. */
-export type BasketContent = Pick<
+/** What a creation says and a change may say anew. */
+export type BasketDetails = Pick<
   CreateBasketRequest,
-  | 'successRedirectUrl'
-  | 'failureRedirectUrl'
-  | 'cancelRedirectUrl'
-  | 'autoRedirect'
-  | 'linkMode'
-  | 'ipAddress'
-  | 'country'
-  | 'locale'
-  | 'revenueShare'
-  | 'custom'
-  | 'modifiable'
-> & {
-  currency: string;
-  taxMode: TaxMode;
-  customer: Omit<Static<typeof CustomerBody>, 'id'>;
-};
+  'successRedirectUrl' | 'failureRedirectUrl' | 'cancelRedirectUrl' | 'ipAddress' | 'country' | 'locale' | 'custom'
+>;
+
+/** What the creator of a basket said and nothing decides on, kept as one document. */
+export type BasketContent = BasketDetails &
+  Pick<CreateBasketRequest, 'autoRedirect' | 'linkMode' | 'revenueShare' | 'modifiable'> & {
+    currency: string;
+    taxMode: TaxMode;
+    customer: Omit<Static<typeof CustomerBody>, 'id'>;
+  };
 
 type StatusReason = 'timeout' | 'superseded' | 'requested' | 'event_cancelled';
 

@@ -6,12 +6,23 @@ import { callerOfRequest, shopCaller } from '../http/access.ts';
 import type { Api } from '../http/api.ts';
 import { makeCursor, readCursor } from '../http/cursor.ts';
 import { idempotencyKeyOf } from '../http/idempotency.ts';
-import { sendProblem } from '../http/problems.ts';
-import { Id, Nullable, OneOf, pageParameters, problemResponses, Shared, strict, Time } from '../http/schema.ts';
+import { schemaRefusal, sendProblem } from '../http/problems.ts';
+import {
+  Id,
+  mergePatchOf,
+  Nullable,
+  OneOf,
+  pageParameters,
+  problemResponses,
+  Shared,
+  strict,
+  Time,
+} from '../http/schema.ts';
 import type { Keyring } from '../platform/crypto.ts';
-import { type Answered, type BasketCaller, type Conditions, cancelBasket, getBasket } from './change.ts';
+import { mergePatch } from '../shops/index.ts';
+import { type Answered, type BasketCaller, type Conditions, cancelBasket, getBasket, patchBasket } from './change.ts';
 import { type CreateDeps, createBasket } from './create.ts';
-import { type Basket, BasketAnswer, CreateBasketBody } from './model.ts';
+import { type Basket, BasketAnswer, CreateBasketBody, PatchableBasket } from './model.ts';
 import { listBaskets } from './store.ts';
 import { showBasket, type Viewer } from './view.ts';
 
@@ -70,7 +81,7 @@ export function basketExists(pool: pg.Pool): (request: FastifyRequest) => Promis
   };
 }
 
-/** `POST /v1/baskets`, `GET /v1/baskets`, `GET /v1/baskets/{id}` and `POST …/cancel`. */
+/** `POST` and `GET /v1/baskets`, `GET` and `PATCH /v1/baskets/{id}`, `POST …/cancel`. */
 export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
   app.addSchema(CreateBasketBody);
   app.addSchema(BasketAnswer);
@@ -176,6 +187,36 @@ export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
       const known = request.headers['if-none-match']?.split(',').map((tag) => tag.trim().replace(/^W\//, ''));
       if (known?.some((tag) => tag === `"${basket.version}"` || tag === '*')) return reply.code(304).send(null);
       return reply.send(showBasket(basket, now, viewerOf(caller)));
+    },
+  );
+
+  app.patch(
+    '/v1/baskets/:basketId',
+    {
+      config: { access: { scopes: ['baskets:write'] }, exists: basketExists(deps.pool) },
+      schema: {
+        tags: ['Baskets'],
+        summary: 'Change what was said of a basket',
+        operationId: 'patchBasket',
+        params: basketParams,
+        body: mergePatchOf(PatchableBasket),
+        response: { 200: Shared(BasketAnswer), ...basketRefusals },
+      },
+    },
+    (request, reply) => {
+      const check = request.compileValidationSchema(PatchableBasket);
+      return answerChange(
+        request,
+        reply,
+        (_caller, basketId, conditions) =>
+          patchBasket(deps, shopCaller(request), basketId, conditions, (before) => {
+            const known = Object.keys(PatchableBasket.properties);
+            const patchable = Object.fromEntries(Object.entries(before).filter(([name]) => known.includes(name)));
+            const merged = mergePatch(patchable, request.body);
+            return check(merged) ? (merged as typeof before) : schemaRefusal(check.errors?.[0], 'body');
+          }),
+        (shown) => shown,
+      );
     },
   );
 

@@ -4,7 +4,7 @@ import type { SellableItem } from '../catalogue/index.ts';
 import { isRefusal, type Refusal, refuse } from '../errors.ts';
 import { priceLine } from '../money/index.ts';
 import { allowedRedirectUrl, isLocale, type Shop } from '../shops/index.ts';
-import type { BasketContent, BasketLine, CreateBasketRequest, WrittenLine } from './model.ts';
+import type { BasketContent, BasketDetails, BasketLine, CreateBasketRequest, WrittenLine } from './model.ts';
 
 const maxCustomBytes = 16 * 1024;
 const maxCustomDepth = 8;
@@ -110,57 +110,65 @@ function sum(numbers: readonly number[]): number {
 }
 
 /**
- * Checks what a schema cannot say of the rest of a creation and gives it in the form that is stored: redirect URLs in
- * WHATWG form, an IPv4 address in IPv6 clothes as IPv4. Refusals: `invalid_request`, `redirect_not_allowed`,
- * `ttl_not_allowed`.
+ * Checks what a schema cannot say of the rest of a creation and gives it in the form that is stored. Refusals:
+ * `ttl_not_allowed` and those of checkDetails.
  */
 export function contentOf(shop: Shop, body: CreateBasketRequest): BasketContent | Refusal {
-  const customs = [
-    { pointer: '/custom', custom: body.custom },
-    ...body.items.map(({ custom }, at) => ({ pointer: `/items/${at}/custom`, custom })),
-  ];
-  for (const { pointer, custom } of customs) {
-    if (Buffer.byteLength(JSON.stringify(custom)) > maxCustomBytes) return invalid(pointer, 'is larger than 16 KiB');
-    if (depthOf(custom) > maxCustomDepth) return invalid(pointer, 'is nested deeper than 8 levels');
+  for (const [at, { custom }] of body.items.entries()) {
+    const refusal = checkCustom(`/items/${at}/custom`, custom);
+    if (refusal) return refusal;
   }
-  if (body.locale !== null && !isLocale(body.locale)) return invalid('/locale', 'must be a BCP 47 language tag');
-  if (body.ipAddress !== null && isIP(body.ipAddress) === 0)
-    return invalid('/ipAddress', 'must be one IPv4 or IPv6 address');
-  if (body.ttlSeconds !== undefined && body.ttlSeconds > shop.basket.maxLifetimeSeconds)
+  if (body.ttlSeconds !== undefined && body.ttlSeconds > shop.basket.maxLifetimeSeconds) {
     return refuse('ttl_not_allowed');
-
-  const redirect = (name: 'successRedirectUrl' | 'failureRedirectUrl' | 'cancelRedirectUrl') => {
-    const text = body[name];
-    if (text === null) return null;
-    return (
-      allowedRedirectUrl(text, shop.allowedRedirectOrigins) ??
-      refuse('redirect_not_allowed', { extensions: { errors: [{ pointer: `/${name}`, detail: 'is not allowed' }] } })
-    );
-  };
-  const successRedirectUrl = redirect('successRedirectUrl');
-  const failureRedirectUrl = redirect('failureRedirectUrl');
-  const cancelRedirectUrl = redirect('cancelRedirectUrl');
-  if (isRefusal(successRedirectUrl)) return successRedirectUrl;
-  if (isRefusal(failureRedirectUrl)) return failureRedirectUrl;
-  if (isRefusal(cancelRedirectUrl)) return cancelRedirectUrl;
-
+  }
+  const details = checkDetails(shop, body);
+  if (isRefusal(details)) return details;
   const { id, ...customer } = body.customer ?? {};
   return {
-    successRedirectUrl,
-    failureRedirectUrl,
-    cancelRedirectUrl,
+    ...details,
     autoRedirect: body.autoRedirect,
     linkMode: body.linkMode,
-    ipAddress: body.ipAddress === null ? null : ipaddr.process(body.ipAddress).toString(),
-    country: body.country,
-    locale: body.locale,
     revenueShare: body.revenueShare,
-    custom: body.custom,
     modifiable: body.modifiable,
     currency: shop.currency,
     taxMode: shop.tax.mode,
     customer,
   };
+}
+
+/**
+ * Checks what may be changed later too, and gives it in the form that is stored: redirect URLs in WHATWG form, an IPv4
+ * address in IPv6 clothes as IPv4. Refusals: `invalid_request`, `redirect_not_allowed`.
+ */
+export function checkDetails(shop: Shop, details: BasketDetails): BasketDetails | Refusal {
+  const refusal = checkCustom('/custom', details.custom);
+  if (refusal) return refusal;
+  const { locale, ipAddress, country, custom } = details;
+  if (locale !== null && !isLocale(locale)) return invalid('/locale', 'must be a BCP 47 language tag');
+  if (ipAddress !== null && isIP(ipAddress) === 0) return invalid('/ipAddress', 'must be one IPv4 or IPv6 address');
+  const redirects: Redirects = { successRedirectUrl: null, failureRedirectUrl: null, cancelRedirectUrl: null };
+  for (const name of Object.keys(redirects) as (keyof Redirects)[]) {
+    const text = details[name];
+    redirects[name] = text === null ? null : allowedRedirectUrl(text, shop.allowedRedirectOrigins);
+    if (text !== null && redirects[name] === null) {
+      const errors = [{ pointer: `/${name}`, detail: 'is not allowed' }];
+      return refuse('redirect_not_allowed', { extensions: { errors } });
+    }
+  }
+  return {
+    ...redirects,
+    ipAddress: ipAddress === null ? null : ipaddr.process(ipAddress).toString(),
+    country,
+    locale,
+    custom,
+  };
+}
+
+type Redirects = Pick<BasketDetails, 'successRedirectUrl' | 'failureRedirectUrl' | 'cancelRedirectUrl'>;
+
+function checkCustom(pointer: string, custom: Record<string, unknown>): Refusal | null {
+  if (Buffer.byteLength(JSON.stringify(custom)) > maxCustomBytes) return invalid(pointer, 'is larger than 16 KiB');
+  return depthOf(custom) > maxCustomDepth ? invalid(pointer, 'is nested deeper than 8 levels') : null;
 }
 
 function invalid(pointer: string, detail: string): Refusal {

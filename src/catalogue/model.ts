@@ -96,9 +96,6 @@ export const PoolAnswer = Type.Object(
   { $id: 'Pool' },
 );
 
-/** A merge patch (RFC 7396) of an event or item: null takes a property back to its default. */
-export const Patch = Type.Record(Type.String(), Type.Unknown());
-
 export type WrittenEvent = Static<typeof EventBody>;
 export type WrittenItem = Static<typeof ItemBody>;
 

@@ -4,7 +4,7 @@ import { shopCaller } from '../http/access.ts';
 import type { Api } from '../http/api.ts';
 import { makeCursor, readCursor } from '../http/cursor.ts';
 import { schemaRefusal, sendProblem } from '../http/problems.ts';
-import { Id, pageParameters, problemResponses, Shared, strict } from '../http/schema.ts';
+import { Id, mergePatchOf, pageParameters, problemResponses, Shared, strict } from '../http/schema.ts';
 import type { Keyring } from '../platform/crypto.ts';
 import { mergePatch } from '../shops/index.ts';
 import { type CatalogueDeps, changeEvent, changeItems, changePool } from './changes.ts';
@@ -18,7 +18,6 @@ import {
   ItemAnswer,
   ItemBody,
   ItemPage,
-  Patch,
   PoolAnswer,
   PoolBody,
   type ShopEvent,
@@ -60,7 +59,7 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
     '/v1/events/:eventId',
     {
       config: { access: writing },
-      schema: { ...eventSchema, summary: 'Change an event', operationId: 'patchEvent', body: Patch },
+      schema: { ...eventSchema, summary: 'Change an event', operationId: 'patchEvent', body: mergePatchOf(EventBody) },
     },
     async (request, reply) => {
       const { shopId } = shopCaller(request);
@@ -147,7 +146,7 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
     '/v1/items/:itemId',
     {
       config: { access: writing },
-      schema: { ...itemSchema, summary: 'Change an item', operationId: 'patchItem', body: Patch },
+      schema: { ...itemSchema, summary: 'Change an item', operationId: 'patchItem', body: mergePatchOf(ItemBody) },
     },
     async (request, reply) => {
       const { shopId } = shopCaller(request);

@@ -1,5 +1,5 @@
 export { type Admission, openAdmission } from './admission.ts';
-export { commitCreations } from './arbiter.ts';
+export { commitCreation } from './arbiter.ts';
 export { endBasketsOfCancelledEvents, endBasketsOfEvent } from './events.ts';
 export {
   type BasketRow,

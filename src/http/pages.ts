@@ -178,19 +178,21 @@ ${body}
 }
 
 /**
- * The page behind a problem's `type`, for whoever reads an error answer. `code` and `status` are those of the answer,
- * `title` and `text` the public words of the error table, in English; a name in `text` may stand between backticks.
+ * The page behind a problem's `type`, for whoever reads an error answer: a row of the error table, whose `title` and
+ * `text` are in English; a name in `text` may stand between backticks.
  */
 export function problemDocumentationPage(problem: {
   code: string;
   status: number;
+  alsoStatus?: readonly number[];
   title: string;
   text: string;
 }): string {
+  const statuses = [problem.status, ...(problem.alsoStatus ?? [])].join(' or ');
   return page({
     lang: 'en',
     title: `${problem.title} (${problem.code})`,
-    body: html`<p class="quiet">HTTP ${problem.status} · <code>${problem.code}</code></p>
+    body: html`<p class="quiet">HTTP ${statuses} · <code>${problem.code}</code></p>
 <h1>${problem.title}</h1>
 <p>${withCode(problem.text)}</p>
 <p class="quiet">The answer that led here says in <code>detail</code> what happened in that one case. Quote its <code>requestId</code> when you ask for help.</p>`,

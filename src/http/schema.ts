@@ -1,5 +1,5 @@
 import type { Static } from '@sinclair/typebox';
-import { type TSchema, type TUnsafe, Type } from '@sinclair/typebox';
+import { type TObject, type TSchema, type TUnsafe, Type } from '@sinclair/typebox';
 
 /** An object without further properties: bodies and query strings are strict everywhere. */
 export const strict = { additionalProperties: false } as const;
@@ -56,3 +56,17 @@ export const pageParameters = {
   limit: Type.Integer({ minimum: 1, maximum: 100, default: 20 }),
   cursor: Type.Optional(Type.String({ maxLength: 2000, description: '`nextCursor` of the page before' })),
 };
+
+/**
+ * The body of a merge patch (RFC 7396) of what a schema describes: any of its properties, null taking one back to its
+ * default. What the patch leaves is checked against the schema itself.
+ */
+export function mergePatchOf(schema: TObject): TUnsafe<Record<string, unknown>> {
+  const names = Object.keys(schema.properties);
+  return Type.Unsafe<Record<string, unknown>>({
+    type: 'object',
+    description: 'A JSON merge patch (RFC 7396): null takes a property back to its default.',
+    properties: Object.fromEntries(names.map((name) => [name, {}])),
+    ...strict,
+  });
+}

@@ -1,3 +1,4 @@
 export { type ClickedEvent, linkChecks, logsIn, outerExpiry } from './click.ts';
+export { startLinkOf } from './mint.ts';
 export { linkRoutes } from './routes.ts';
-export { startLinkPurpose, writeStartToken } from './token.ts';
+export { startLinkPurpose } from './token.ts';

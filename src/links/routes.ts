@@ -1,13 +1,23 @@
 import { Type } from '@sinclair/typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type Basket, maskAccount } from '../baskets/index.ts';
+import {
+  answerChange,
+  type Basket,
+  BasketAnswer,
+  basketExists,
+  basketParams,
+  basketRefusals,
+  maskAccount,
+} from '../baskets/index.ts';
 import { type ProblemCode, problems, refuse } from '../errors.ts';
 import type { Api } from '../http/api.ts';
 import { contentSecurityPolicy } from '../http/pages.ts';
 import { sendProblem } from '../http/problems.ts';
+import { OneOf, Shared, strict } from '../http/schema.ts';
 import { formatMoney, totalsOf } from '../money/index.ts';
 import { type Shop, withParameters } from '../shops/index.ts';
 import { type Click, type ClickDeps, followStartLink, linkModeOf } from './click.ts';
+import { mintStartLink, revokeStartLinks, startLinkOf } from './mint.ts';
 import { continuePage, problemPage } from './page.ts';
 import { isCrossSite, isPersonsNavigation } from './visitor.ts';
 
@@ -18,8 +28,59 @@ export type LinkRouteDeps = ClickDeps & {
   mintConfirmation: (basket: Basket, shop: Shop) => Promise<string>;
 };
 
-/** `GET`, `HEAD` and `POST /b/{token}`: the start link. */
+/** `POST` and `DELETE /v1/baskets/{id}/link`, and `GET`, `HEAD` and `POST /b/{token}`: the start link itself. */
 export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
+  const minting = { access: { scopes: ['baskets:write'] }, exists: basketExists(deps.pool) } as const;
+  const shared = {
+    tags: ['Baskets'],
+    params: basketParams,
+    response: { 200: Shared(BasketAnswer), ...basketRefusals },
+  };
+
+  app.post(
+    '/v1/baskets/:basketId/link',
+    {
+      config: minting,
+      schema: {
+        ...shared,
+        summary: 'Mint a new start link; earlier ones stop working',
+        operationId: 'mintStartLink',
+        body: Type.Object({}, strict),
+      },
+    },
+    (request, reply) =>
+      answerChange(
+        request,
+        reply,
+        (caller, basketId, conditions) => mintStartLink(deps, caller, basketId, conditions),
+        async (shown, { basket, answer }) => ({
+          ...shown,
+          startBasketUrl: await startLinkOf(deps, basket, String(answer.linkKid)),
+        }),
+      ),
+  );
+
+  app.delete(
+    '/v1/baskets/:basketId/link',
+    {
+      config: minting,
+      schema: {
+        ...shared,
+        summary: 'Revoke all start links, and the session too if asked',
+        operationId: 'revokeStartLinks',
+        querystring: Type.Object({ sessions: Type.Optional(OneOf('true', 'false')) }, strict),
+      },
+    },
+    (request, reply) =>
+      answerChange(
+        request,
+        reply,
+        (caller, basketId, conditions) =>
+          revokeStartLinks(deps, caller, basketId, conditions, request.query.sessions === 'true'),
+        (shown) => shown,
+      ),
+  );
+
   app.register(async (scope: Api) => {
     // The page's form has no fields: whatever a browser sends as its body is not read.
     scope.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'buffer' }, (_request, _body, done) =>

@@ -69,11 +69,6 @@ type WrittenSettings = Static<typeof ShopSettings>;
 /** Settings with nothing left out. */
 export type Settings = Omit<WrittenSettings, 'basket'> & { basket: Required<WrittenSettings['basket']> };
 
-/** A change of settings: RFC 7396, any part of them, null taking a setting back to its default. */
-export const ShopPatch = Type.Record(Type.String(), Type.Unknown(), {
-  description: 'A JSON merge patch (RFC 7396) of the settings.',
-});
-
 /** A shop as the API shows it. */
 export const ShopAnswer = Type.Intersect(
   [

@@ -6,9 +6,9 @@ import { isRefusal, type Refusal, refuse } from '../errors.ts';
 import { callerOfRequest } from '../http/access.ts';
 import type { Api } from '../http/api.ts';
 import { schemaRefusal, sendProblem } from '../http/problems.ts';
-import { Id, problemResponses, Shared } from '../http/schema.ts';
+import { Id, mergePatchOf, problemResponses, Shared } from '../http/schema.ts';
 import { withTransaction } from '../platform/postgres.ts';
-import { type Shop, ShopAnswer, ShopPatch, ShopSettings } from './model.ts';
+import { type Shop, ShopAnswer, ShopSettings } from './model.ts';
 import { completeSettings, mergePatch } from './rules.ts';
 import { putShop, readShop, type ShopCache } from './store.ts';
 
@@ -58,7 +58,7 @@ export function shopRoutes(app: Api, { pool, shops }: { pool: pg.Pool; shops: Sh
         summary: 'Change some settings of a shop',
         operationId: 'patchShop',
         params,
-        body: ShopPatch,
+        body: mergePatchOf(ShopSettings),
         response: responses,
       },
     },
