@@ -39,6 +39,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   const cursorKeys = deriveKeyring(config.dataKeys, 'cursor');
   const shops = openShopCache(pool);
   const items = openItemCache(pool);
+  const stock = stockKeeper(pool, admission);
 
   const app: Api = makeFastify(config, resources.logger);
   problemHandling(app, publicUrl);
@@ -51,7 +52,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   catalogueRoutes(app, {
     pool,
     cursorKeys,
-    stock: stockKeeper(pool, admission),
+    stock,
     endBasketsOfEvent: (shopId, eventId) => endBasketsOfEvent(pool, admission, shopId, eventId),
   });
   basketRoutes(app, {
@@ -62,6 +63,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     admission,
     cursorKeys,
     linkKid: startLinkKeys.signing.kid,
+    resync: stock.resync,
     commit: (creation) => commitCreation(pool, creation),
     startLink: (basket, linkKid) => startLinkOf({ shops, startLinkKeys, publicUrl }, basket, linkKid),
   });

@@ -18,6 +18,8 @@ export type CreateDeps = {
   shops: ShopCache;
   items: ItemCache;
   admission: Admission;
+  /** Sets what Redis knows of stock rows to what Postgres says of them. */
+  resync: (shopId: string, stockIds: readonly string[]) => Promise<void>;
   /** Commits one creation, alone or together with others that wait. */
   commit: (creation: Creation) => Promise<CreationOutcome>;
   /** The id of the key that signs start links now: an answer that is given again must be signed with the same. */
@@ -111,14 +113,31 @@ async function attempt(
   if (admitted.outcome === 'sold_out') return insufficientStock(lines, admitted.available);
   // Should this throw, the commit may have happened all the same: the provisional deadline finds out which it was.
   const committed = await deps.commit(creation);
-  if (committed.outcome !== 'created') {
-    await deps.admission.release(creation);
-    if (committed.outcome === 'short') return insufficientStock(lines, committed.available);
-    return committed.outcome;
-  }
-  const basket = toBasket(committed.row);
-  void deps.admission.settle(creation, basket.expiresAt);
-  return { basket, answer, replayed: false };
+  void tellRedis(deps, creation, admitted.outcome, committed);
+  if (committed.outcome === 'short') return insufficientStock(lines, committed.available);
+  if (committed.outcome !== 'created') return committed.outcome;
+  return { basket: toBasket(committed.row), answer, replayed: false };
+}
+
+/** Settles the admission or gives it back, and loads the stock rows anew where what Redis said of them was wrong. */
+async function tellRedis(
+  { admission, resync }: CreateDeps,
+  creation: Creation,
+  admitted: 'admitted' | 'doubtful' | 'unreachable',
+  committed: CreationOutcome,
+): Promise<void> {
+  const { shopId, takes } = creation;
+  if (committed.outcome === 'created') await admission.settle(creation, new Date(committed.row.expires_at));
+  else await admission.release(creation);
+  if (committed.outcome === 'short') admission.proveSoldOut(shopId, committed.available);
+  const saidTooMuch = committed.outcome === 'short' && admitted === 'admitted';
+  const saidTooLittle = committed.outcome === 'created' && admitted === 'doubtful';
+  if (!saidTooMuch && !saidTooLittle) return;
+  // What fails here is found out again by the next request that Redis answers wrongly.
+  await resync(
+    shopId,
+    takes.map(({ stockId }) => stockId),
+  ).catch(() => {});
 }
 
 async function replay(deps: CreateDeps, shopId: string, stored: StoredAnswer): Promise<Created | Refusal> {

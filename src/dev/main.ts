@@ -69,7 +69,8 @@ async function main(): Promise<void> {
       .setExpirationTime(tokenLifetime)
       .sign(new TextEncoder().encode(secret));
   const shopUrl = `http://localhost:${shopPort}`;
-  await setUpDemoShop(config.publicUrl, await tokenFor('shop:write catalogue:read', 'demo-owner'), shopId, shopUrl);
+  const ownerToken = await tokenFor('shop:write catalogue:read', 'demo-owner');
+  await setUpDemoShop(config.publicUrl, ownerToken, shopId, shopUrl);
   await start(
     startDemoShop({
       port: shopPort,
@@ -87,6 +88,7 @@ async function main(): Promise<void> {
     `export API=${config.publicUrl}`,
     `export TOKEN=${backEndToken}`,
     `export SHOP_TOKEN=${await tokenFor('confirmations:redeem orders:write baskets:read', 'demo-shop')}`,
+    `export OWNER_TOKEN=${ownerToken}`,
   ];
   await writeFile(`${dataDirectory}tour.env`, `${tour.join('\n')}\n`, { mode: 0o600 });
   process.stdout.write(`

@@ -1,6 +1,6 @@
 import type { Queryable } from '../platform/postgres.ts';
 import { announceBaskets } from '../webhooks/index.ts';
-import type { BasketRow, Creation, CreationOutcome } from './model.ts';
+import type { BasketRow, BasketStatus, Creation, CreationOutcome } from './model.ts';
 
 /**
  * One statement, so one round trip and one transaction, for a batch of one or many creations.
@@ -239,17 +239,17 @@ export async function cancelByEvent(db: Queryable, shopId: string, eventId: stri
   return rows.map(({ row }) => row);
 }
 
-/** How the listed baskets stand in Postgres: their deadline while they live, null once they have ended. */
-export async function readDeadlines(
+/** How the listed baskets stand in Postgres; those that it does not know are left out. */
+export async function readStandings(
   db: Queryable,
   baskets: readonly { shopId: string; basketId: string }[],
-): Promise<Map<string, Date | null>> {
-  const { rows } = await db.query<{ basket_id: string; deadline: Date | null }>(
-    `SELECT b.basket_id, CASE WHEN b.status IN ('open', 'activated', 'checkout') THEN b.expires_at END AS deadline
-     FROM baskets b WHERE (b.shop_id, b.basket_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))`,
+): Promise<Map<string, { status: BasketStatus; expiresAt: Date }>> {
+  const { rows } = await db.query<{ basket_id: string; status: BasketStatus; expires_at: Date }>(
+    `SELECT b.basket_id, b.status, b.expires_at FROM baskets b
+     WHERE (b.shop_id, b.basket_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))`,
     [baskets.map(({ shopId }) => shopId), baskets.map(({ basketId }) => basketId)],
   );
-  return new Map(rows.map(({ basket_id, deadline }) => [basket_id, deadline]));
+  return new Map(rows.map(({ basket_id, status, expires_at }) => [basket_id, { status, expiresAt: expires_at }]));
 }
 
 /** Whether an event still has live baskets. */

@@ -62,9 +62,9 @@ export function stockKeeper(pool: pg.Pool, admission: Admission): StockKeeper {
       );
       return null;
     },
-    async published(shopId, stockIds) {
+    async resync(shopId, stockIds) {
       for (const [stockId, { capacity, held, sold }] of await availability(pool, shopId, stockIds)) {
-        await admission.publish(shopId, stockId, capacity, held + sold);
+        await admission.load(shopId, stockId, capacity, held + sold);
       }
     },
   };

@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { type Admission, partitions } from './admission.ts';
-import { expireAny, expireListed, readDeadlines } from './arbiter.ts';
-import { type BasketRow, takesOfRow } from './model.ts';
+import { expireAny, expireListed, readStandings } from './arbiter.ts';
+import { type BasketRow, liveStatuses, takesOfRow } from './model.ts';
 
 const batchSize = 500;
 const tickMs = 500;
@@ -62,16 +62,18 @@ async function sweepPartition(pool: pg.Pool, admission: Admission, partition: nu
   const listed = await admission.due(partition, batchSize);
   if (listed.length === 0) return 0;
   await tellRedis(admission, await expireListed(pool, listed));
-  const deadlines = await readDeadlines(pool, listed);
+  const standings = await readStandings(pool, listed);
   for (const { shopId, basketId } of listed) {
-    const deadline = deadlines.get(basketId);
-    if (deadline) {
+    const standing = standings.get(basketId);
+    if (standing && liveStatuses.includes(standing.status)) {
       // Not due by Postgres' clock, or another replica is at work on it.
-      await admission.remind(shopId, basketId, deadline);
-    } else {
-      // Ended by now, or an admission whose commit never came.
-      await admission.release({ shopId, basketId, takes: await admission.takesOf(shopId, basketId) });
+      await admission.remind(shopId, basketId, standing.expiresAt);
+      continue;
     }
+    const hold = { shopId, basketId, takes: await admission.takesOf(shopId, basketId) };
+    if (standing?.status === 'completed') await admission.sell(hold);
+    // Ended by now, or an admission whose commit never came.
+    else await admission.release(hold);
   }
   return listed.length;
 }

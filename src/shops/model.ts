@@ -8,7 +8,7 @@ export const ShopSettings = Type.Object(
   {
     name: Type.String({ minLength: 1, maxLength: 200 }),
     currency: Type.String({ description: 'ISO 4217, in capital letters', maxLength: 16 }),
-    locale: Type.String({ default: 'en', minLength: 2, maxLength: 35 }),
+    locale: Type.String({ default: 'en-GB', minLength: 2, maxLength: 35 }),
     supportUrl: Type.Unsafe<string | null>({ ...Nullable(Url), default: null }),
     frontend: Type.Object({ confirmUrl: Url, basketUrl: Url, errorUrl: Url }, strict),
     allowedRedirectOrigins: Type.Array(Type.String({ maxLength: 300 }), { default: [], maxItems: 100 }),
