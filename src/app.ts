@@ -7,6 +7,8 @@ import { confirmationPurpose, handoffRoutes, readSession, sessionPurpose, writeC
 import { type Admission, commitCreation, endBasketsOfEvent, stockKeeper } from './holds/index.ts';
 import { bearerAccess } from './http/access.ts';
 import type { Api } from './http/api.ts';
+import { sessionCors } from './http/cors.ts';
+import { fingerprintBodies } from './http/idempotency.ts';
 import { strictJson } from './http/json.ts';
 import { openApi } from './http/openapi.ts';
 import { probes } from './http/probes.ts';
@@ -17,7 +19,7 @@ import { orderRoutes } from './orders/index.ts';
 import type { DatabaseClock } from './platform/clock.ts';
 import { deriveKeyring } from './platform/crypto.ts';
 import type { RedisConnection } from './platform/redis.ts';
-import { openShopCache, shopRoutes } from './shops/index.ts';
+import { frontendOrigins, openShopCache, shopRoutes } from './shops/index.ts';
 
 /** What the process has opened for the app. */
 export type Resources = {
@@ -44,7 +46,9 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   const app: Api = makeFastify(config, resources.logger);
   problemHandling(app, publicUrl);
   strictJson(app);
+  fingerprintBodies(app);
   bearerAccess(app, config, (token) => readSession({ shops, sessionKeys }, token));
+  sessionCors(app, async (shopId) => frontendOrigins(await shops.get(shopId)));
   await openApi(app);
   probes(app, resources);
 

@@ -6,11 +6,17 @@ import type { Amounts, TaxMode } from '../money/index.ts';
 const maxQuantity = 10_000;
 const Url = Type.String({ minLength: 1, maxLength: 2048 });
 const withDefault = <T>(schema: object, value: T) => ({ ...schema, default: value });
-const CustomData = Type.Record(Type.String(), Type.Unknown(), {
+// Not Type.Record: its pattern for names passes over those with a line break, which would then go unchecked and unshown.
+const AnyData = Type.Unsafe<Record<string, unknown>>(Type.Object({}, { additionalProperties: true }));
+const Texts = Type.Unsafe<Record<string, string>>(
+  Type.Object({}, { additionalProperties: Type.String({ maxLength: 1000 }) }),
+);
+const CustomData = Type.Unsafe<Record<string, unknown>>({
+  ...AnyData,
   default: {},
   description: 'Any JSON object of at most 16 KiB and 8 levels; returned as it was sent.',
 });
-const Variables = Type.Record(Type.String(), Type.String({ maxLength: 1000 }), { default: {} });
+const Variables = Type.Unsafe<Record<string, string>>({ ...Texts, default: {} });
 
 const LineBody = Type.Object(
   {
@@ -107,8 +113,8 @@ const Line = Type.Object({
   tax: Type.Integer(),
   total: Type.Integer(),
   modifiable: Type.Boolean(),
-  variables: Type.Record(Type.String(), Type.String()),
-  custom: Type.Record(Type.String(), Type.Unknown()),
+  variables: Texts,
+  custom: AnyData,
 });
 
 /** A basket as the API shows it. */
@@ -155,7 +161,7 @@ export const BasketAnswer = Type.Object(
     country: Nullable(Type.String()),
     locale: Nullable(Type.String()),
     revenueShare: Type.Optional(Type.Array(RevenueShare)),
-    custom: Type.Record(Type.String(), Type.Unknown()),
+    custom: AnyData,
     modifiable: Type.Boolean(),
     extensionsLeft: Type.Integer(),
     extendableUntil: Time,

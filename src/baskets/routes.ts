@@ -33,7 +33,7 @@ export type BasketRouteDeps = CreateDeps & {
   startLink: (basket: Basket, linkKid: string) => Promise<string>;
 };
 
-export const basketParams = Type.Object({ basketId: Type.String() });
+export const basketParams = Type.Object({ basketId: Id });
 export const basketRefusals = problemResponses(400, 401, 403, 404, 409, 410, 412, 422, 429, 503);
 
 /** Who calls a basket route: a back end with a shop, or a session. */

@@ -1,10 +1,27 @@
 import canonicalize from 'canonicalize';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type pg from 'pg';
 import { type Refusal, refuse } from '../errors.ts';
 import { sha256 } from '../platform/crypto.ts';
 import { hasSqlState, type Queryable, sqlState } from '../platform/postgres.ts';
 import type { ApiCaller, SessionCaller } from './access.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    fingerprint: Buffer | null;
+  }
+}
+
+/**
+ * Takes the fingerprint of a request with a key as it was sent, before the schema fills in defaults: a retry must find
+ * its answer also when the next version of the service has other defaults.
+ */
+export function fingerprintBodies(app: FastifyInstance): void {
+  app.decorateRequest('fingerprint', null);
+  app.addHook('preValidation', async (request) => {
+    if (request.headers['idempotency-key'] !== undefined) request.fingerprint = sha256(canonicalize(request.body) ?? '');
+  });
+}
 
 /** A request's idempotency key in its scope, and the fingerprint of the request that used it. */
 export type IdempotencyKey = { shopId: string; keyHash: Buffer; fingerprint: Buffer };
@@ -30,14 +47,17 @@ export function idempotencyKeyOf(
 ): IdempotencyKey | Refusal | null {
   const header = request.headers['idempotency-key'];
   if (header === undefined) return null;
-  const twice = request.raw.rawHeaders.filter((name) => name.toLowerCase() === 'idempotency-key').length > 1;
+  const names = request.raw.rawHeaders.filter((_, at) => at % 2 === 0).map((name) => name.toLowerCase());
+  const twice = names.filter((name) => name === 'idempotency-key').length > 1;
   const bare = typeof header === 'string' ? (/^"(.*)"$/.exec(header)?.[1] ?? header) : '';
   if (twice || !/^[\x20-\x7E]{1,255}$/.test(bare)) return refuse('invalid_idempotency_key');
+  const { fingerprint } = request;
+  if (fingerprint === null) throw new Error('the fingerprint is taken before the request is handled');
   const owner = caller.kind === 'api' ? ['partner', caller.partner] : ['session', caller.basketId];
   return {
     shopId: caller.shopId,
     keyHash: sha256(JSON.stringify([owner, request.method, request.url.split('?')[0], bare])),
-    fingerprint: sha256(canonicalize(request.body) ?? ''),
+    fingerprint,
   };
 }
 

@@ -15,7 +15,7 @@ import { contentSecurityPolicy } from '../http/pages.ts';
 import { sendProblem } from '../http/problems.ts';
 import { OneOf, Shared, strict } from '../http/schema.ts';
 import { formatMoney, totalsOf } from '../money/index.ts';
-import { type Shop, withParameters } from '../shops/index.ts';
+import { frontendOrigins, type Shop, withParameters } from '../shops/index.ts';
 import { type Click, type ClickDeps, followStartLink, linkModeOf } from './click.ts';
 import { mintStartLink, revokeStartLinks, startLinkOf } from './mint.ts';
 import { continuePage, problemPage } from './page.ts';
@@ -107,10 +107,8 @@ export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
         if (mode === 'redirect' && isPersonsNavigation(request.method, request.headers, redirectAskedFor)) {
           return sendToShop(request, reply, deps, shop, basket);
         }
-        const { confirmUrl, basketUrl, errorUrl } = shop.frontend;
-        const formActionOrigins = [confirmUrl, basketUrl, errorUrl].map((url) => new URL(url).origin);
         return reply
-          .header('content-security-policy', contentSecurityPolicy({ formActionOrigins }))
+          .header('content-security-policy', contentSecurityPolicy({ formActionOrigins: frontendOrigins(shop) }))
           .type('text/html; charset=utf-8')
           .send(continuePageOf(click));
       },

@@ -71,6 +71,11 @@ export async function withTransaction<T>(
   for (let attempt = 1; ; attempt += 1) {
     const client = await pool.connect();
     let broken: Error | undefined;
+    // The pool listens on idle connections only: one that dies in a transaction would end the process.
+    const onError = (error: Error) => {
+      broken = error;
+    };
+    client.on('error', onError);
     try {
       await client.query('BEGIN');
       const result = await work(client);
@@ -83,6 +88,7 @@ export async function withTransaction<T>(
       const again = hasSqlState(error, sqlState.deadlockDetected, sqlState.serializationFailure);
       if (!again || attempt === attempts) throw error;
     } finally {
+      client.off('error', onError);
       client.release(broken);
     }
   }

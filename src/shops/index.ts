@@ -2,4 +2,4 @@ export type { Shop } from './model.ts';
 export { shopRoutes } from './routes.ts';
 export { isLocale, mergePatch } from './rules.ts';
 export { openShopCache, type ShopCache } from './store.ts';
-export { allowedRedirectUrl, withParameters } from './urls.ts';
+export { allowedRedirectUrl, frontendOrigins, withParameters } from './urls.ts';

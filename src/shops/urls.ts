@@ -1,3 +1,5 @@
+import type { Shop } from './model.ts';
+
 /** The parameters that we add to redirect URLs ourselves: a caller's own would let it forge them. */
 const ownParameters = ['order_id', 'customer_id', 'basket_id'];
 
@@ -40,4 +42,9 @@ export function withParameters(url: string, parameters: Record<string, string | 
     if (value !== null) result.searchParams.set(name, value);
   }
   return result.href;
+}
+
+/** The origins of a shop's front end: where its customers are sent, and from where its pages call. None without a shop. */
+export function frontendOrigins(shop: Pick<Shop, 'frontend'> | null): string[] {
+  return shop === null ? [] : [...new Set(Object.values(shop.frontend).map((url) => new URL(url).origin))];
 }
