@@ -60,6 +60,11 @@ export const problems = {
     title: 'The method is not allowed here',
     text: 'Use one of the methods in the `Allow` header.',
   },
+  request_timeout: {
+    status: 408,
+    title: 'The request did not arrive in time',
+    text: 'Send the whole request within 10 seconds, a POST again with the same Idempotency-Key.',
+  },
   insufficient_stock: {
     status: 409,
     title: 'Not enough stock',
@@ -287,6 +292,11 @@ export const problems = {
     status: 429,
     title: 'Too many live baskets',
     text: 'Complete or cancel earlier baskets of this customer, or wait until they expire.',
+  },
+  headers_too_large: {
+    status: 431,
+    title: 'The headers are too large',
+    text: 'The request line and headers together are limited to 16 KiB.',
   },
   internal_error: {
     status: 500,

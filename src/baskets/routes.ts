@@ -6,7 +6,7 @@ import { callerOfRequest, shopCaller } from '../http/access.ts';
 import type { Api } from '../http/api.ts';
 import { makeCursor, readCursor } from '../http/cursor.ts';
 import { idempotencyKeyOf } from '../http/idempotency.ts';
-import { schemaRefusal, sendProblem } from '../http/problems.ts';
+import { RefusalError, schemaRefusal, sendProblem } from '../http/problems.ts';
 import {
   Id,
   mergePatchOf,
@@ -60,7 +60,7 @@ export async function answerChange(
   const caller = basketCaller(request);
   const { basketId } = request.params as Static<typeof basketParams>;
   const key = idempotencyKeyOf(request, caller);
-  if (isRefusal(key)) return sendProblem(reply, key);
+  if (isRefusal(key)) throw new RefusalError(key);
   const result = await change(caller, basketId, { key, ifMatch: request.headers['if-match'] });
   if (isRefusal(result)) return sendProblem(reply, result);
   const shown = showBasket(result.basket, result.now, viewerOf(caller));
@@ -169,7 +169,7 @@ export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
   app.get(
     '/v1/baskets/:basketId',
     {
-      config: { access: { scopes: ['baskets:read'], session: true } },
+      config: { access: { scopes: ['baskets:read'], session: true }, exists: basketExists(deps.pool) },
       schema: {
         tags: ['Baskets'],
         summary: 'Read a basket',

@@ -1,17 +1,46 @@
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import type { SellableItem } from '../catalogue/index.ts';
-import { isRefusal, type Refusal, refuse } from '../errors.ts';
-import { priceLine } from '../money/index.ts';
+import { isRefusal, type ProblemCode, type Refusal, refuse } from '../errors.ts';
+import { priceLine, type TaxMode } from '../money/index.ts';
 import { allowedRedirectUrl, isLocale, type Shop } from '../shops/index.ts';
 import type { BasketContent, BasketDetails, BasketLine, CreateBasketRequest, WrittenLine } from './model.ts';
 
 const maxCustomBytes = 16 * 1024;
 const maxCustomDepth = 8;
 
+type Wanted = { item: SellableItem; quantity: number; now: Date };
+
+/** Why an item may not be sold, in the order in which it is asked; the first that holds is the answer. */
+const saleChecks: readonly {
+  code: ProblemCode;
+  status?: number;
+  fails: (wanted: Wanted) => boolean;
+  explain?: (item: SellableItem) => object;
+}[] = [
+  { code: 'event_cancelled', status: 422, fails: ({ item }) => item.event?.status === 'cancelled' },
+  { code: 'event_suspended', status: 422, fails: ({ item }) => item.event?.status === 'suspended' },
+  {
+    code: 'sale_not_open',
+    fails: ({ item, now }) => item.saleStartsAt !== null && item.saleStartsAt > now,
+    explain: ({ saleStartsAt }) => ({ saleStartsAt }),
+  },
+  {
+    code: 'sale_closed',
+    fails: ({ item, now }) => item.saleEndsAt !== null && item.saleEndsAt <= now,
+    explain: ({ saleEndsAt }) => ({ saleEndsAt }),
+  },
+  { code: 'access_code_required', fails: ({ item }) => item.accessRequired },
+  {
+    code: 'quantity_limit',
+    fails: ({ item, quantity }) => quantity > item.maxPerBasket,
+    explain: ({ maxPerBasket }) => ({ maxPerBasket }),
+  },
+];
+
 /**
- * Prices the lines of a new basket with the items as they are now, or says why it may not be sold. In this order:
- * every item known; no event cancelled or suspended; sale open; access; quantity and number of lines; variables. Equal
+ * Prices the lines of a new basket with the items as they are now, or says why it may not be sold: an item is unknown,
+ * a sale check fails (an item's lines count as their sum), there are too many lines, or a variable is missing. Equal
  * lines (item, variables, custom, modifiable) are merged. Refusals name the items in `errors`.
  */
 export function priceLines(
@@ -20,79 +49,66 @@ export function priceLines(
   written: readonly WrittenLine[],
   now: Date,
 ): BasketLine[] | Refusal {
-  const lines = mergeEqual(written);
-  const known = lines.flatMap((line) => {
-    const item = items.get(line.itemId);
-    return item ? [{ line, item }] : [];
-  });
-  type Check = {
-    code: Refusal['refused'];
-    bad: (item: SellableItem) => boolean;
-    status?: number;
-    more?: (item: SellableItem) => object;
-  };
-  const checks: Check[] = [
-    { code: 'event_cancelled', status: 422, bad: ({ event }) => event?.status === 'cancelled' },
-    { code: 'event_suspended', status: 422, bad: ({ event }) => event?.status === 'suspended' },
-    {
-      code: 'sale_not_open',
-      bad: ({ saleStartsAt }) => saleStartsAt !== null && saleStartsAt > now,
-      more: ({ saleStartsAt }) => ({ saleStartsAt }),
-    },
-    {
-      code: 'sale_closed',
-      bad: ({ saleEndsAt }) => saleEndsAt !== null && saleEndsAt <= now,
-      more: ({ saleEndsAt }) => ({ saleEndsAt }),
-    },
-    { code: 'access_code_required', bad: ({ accessRequired }) => accessRequired },
-    {
-      code: 'quantity_limit',
-      bad: (item) => sum(known.filter((one) => one.item === item).map(({ line }) => line.quantity)) > item.maxPerBasket,
-      more: ({ maxPerBasket }) => ({ maxPerBasket }),
-    },
-  ];
-  const unknown = lines.filter(({ itemId }) => !items.has(itemId)).map(({ itemId }) => ({ itemId }));
-  if (unknown.length > 0) return refuse('unknown_item', { extensions: { errors: unknown } });
-  for (const { code, bad, status, more } of checks) {
-    const items = [...new Set(known.map(({ item }) => item))].filter(bad);
-    if (items.length === 0) continue;
-    const errors = items.map((item) => ({ itemId: item.itemId, ...more?.(item) }));
-    return refuse(code, { ...(status === undefined ? {} : { status }), extensions: { errors } });
-  }
-  if (lines.length > shop.basket.maxLines) {
+  const refusal = unsellable(items, written, now);
+  if (refusal) return refusal;
+  const merged = mergeEqual(written);
+  if (merged.length > shop.basket.maxLines) {
     return refuse('quantity_limit', { extensions: { errors: [{ maxLines: shop.basket.maxLines }] } });
   }
-  const missing = known.flatMap(({ line, item }, at) =>
-    item.variables
+  return merged.flatMap((line, at) => {
+    const item = items.get(line.itemId);
+    return item ? [pricedLine(String(at + 1), line, item, shop.tax.mode)] : [];
+  });
+}
+
+function unsellable(
+  items: ReadonlyMap<string, SellableItem>,
+  written: readonly WrittenLine[],
+  now: Date,
+): Refusal | null {
+  const quantities = new Map<string, number>();
+  for (const { itemId, quantity } of written) quantities.set(itemId, (quantities.get(itemId) ?? 0) + quantity);
+  const unknown = [...quantities.keys()].filter((itemId) => !items.has(itemId));
+  if (unknown.length > 0)
+    return refuse('unknown_item', { extensions: { errors: unknown.map((itemId) => ({ itemId })) } });
+  for (const { code, status, fails, explain } of saleChecks) {
+    const failing = [...items.values()].filter((item) =>
+      fails({ item, quantity: quantities.get(item.itemId) ?? 0, now }),
+    );
+    if (failing.length === 0) continue;
+    const errors = failing.map((item) => ({ itemId: item.itemId, ...explain?.(item) }));
+    return refuse(code, { ...(status === undefined ? {} : { status }), extensions: { errors } });
+  }
+  const errors = written.flatMap(({ itemId, variables }, at) =>
+    (items.get(itemId)?.variables ?? [])
       .filter(({ name, required, options }) => {
-        const value = line.variables[name];
+        const value = Object.hasOwn(variables, name) ? variables[name] : undefined;
         return value === undefined ? required : options.length > 0 && !options.includes(value);
       })
-      .map(({ name }) => ({ pointer: `/items/${at}/variables/${name}`, itemId: item.itemId, variable: name })),
+      .map(({ name }) => ({ pointer: `/items/${at}/variables/${name}`, itemId, variable: name })),
   );
-  if (missing.length > 0) return refuse('variable_required', { extensions: { errors: missing } });
+  return errors.length > 0 ? refuse('variable_required', { extensions: { errors } }) : null;
+}
 
-  return known.map(({ line, item }, at) => ({
-    lineId: String(at + 1),
-    itemId: item.itemId,
-    eventId: item.eventId,
-    stockId: item.stockId,
-    name: item.name,
-    type: item.type,
-    quantity: line.quantity,
-    unitPrice: item.price,
-    taxRateTenThousandths: item.taxRateTenThousandths,
-    ...priceLine({
-      unitPriceMinor: item.price,
-      quantity: line.quantity,
-      discountMinor: 0,
-      taxRateTenThousandths: item.taxRateTenThousandths,
-      taxMode: shop.tax.mode,
-    }),
-    modifiable: line.modifiable,
-    variables: line.variables,
-    custom: line.custom,
-  }));
+function pricedLine(lineId: string, line: WrittenLine, item: SellableItem, taxMode: TaxMode): BasketLine {
+  const { itemId, eventId, stockId, name, type, price: unitPrice, taxRateTenThousandths } = item;
+  const { quantity, modifiable, variables, custom } = line;
+  const amounts = priceLine({ unitPriceMinor: unitPrice, quantity, discountMinor: 0, taxRateTenThousandths, taxMode });
+  return {
+    lineId,
+    itemId,
+    eventId,
+    stockId,
+    name,
+    type,
+    quantity,
+    unitPrice,
+    taxRateTenThousandths,
+    ...amounts,
+    modifiable,
+    variables,
+    custom,
+  };
 }
 
 function mergeEqual(written: readonly WrittenLine[]): WrittenLine[] {
@@ -103,10 +119,6 @@ function mergeEqual(written: readonly WrittenLine[]): WrittenLine[] {
     merged.set(key, { ...line, quantity });
   }
   return [...merged.values()];
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
 }
 
 /**

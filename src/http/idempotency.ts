@@ -19,7 +19,8 @@ declare module 'fastify' {
 export function fingerprintBodies(app: FastifyInstance): void {
   app.decorateRequest('fingerprint', null);
   app.addHook('preValidation', async (request) => {
-    if (request.headers['idempotency-key'] !== undefined) request.fingerprint = sha256(canonicalize(request.body) ?? '');
+    if (request.headers['idempotency-key'] === undefined) return;
+    request.fingerprint = sha256(canonicalize(request.body) ?? '');
   });
 }
 

@@ -1,3 +1,6 @@
+import { randomUUID } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type {} from '@fastify/swagger';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ProblemCode, problems, type Refusal, refuse } from '../errors.ts';
@@ -30,6 +33,28 @@ function problemBody(refusal: Refusal, publicUrl: string, requestId: string): Re
   };
 }
 
+/**
+ * Answers what was not even an HTTP request, on the bare socket: there is no request yet to reply to. `error` is what
+ * Node's parser said.
+ */
+export function sendParserProblem(error: NodeJS.ErrnoException, socket: Duplex, publicUrl: string): void {
+  const code =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? 'headers_too_large'
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? 'request_timeout'
+        : 'invalid_request';
+  const body = JSON.stringify(problemBody(refuse(code), publicUrl, randomUUID()));
+  const { status } = problems[code];
+  if (socket.writable) {
+    socket.write(
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/problem+json\r\n` +
+        `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    );
+  }
+  socket.destroy();
+}
+
 /** Answers a refusal as problem+json, with the headers that its status calls for. */
 export function sendProblem(reply: FastifyReply, refusal: Refusal): FastifyReply {
   const status = refusal.status ?? problems[refusal.refused].status;
@@ -53,7 +78,7 @@ declare module 'fastify' {
 }
 
 /** What a thrown error means to the caller. Whatever is not expected is a 500 without a word about its cause. */
-function refusalOf(error: FastifyError | Error): Refusal {
+export function refusalOf(error: FastifyError | Error): Refusal {
   if ('validation' in error && error.validation) {
     return schemaRefusal(error.validation[0], error.validationContext ?? 'body');
   }
@@ -107,6 +132,17 @@ export class RefusalError extends Error {
   }
 }
 
+/** What an error means to this caller: a 400 about something that does not exist for them is a 404. */
+async function refusalBehind(error: FastifyError | RefusalError, request: FastifyRequest): Promise<Refusal> {
+  const refusal = error instanceof RefusalError ? error.refusal : refusalOf(error);
+  if (problems[refusal.refused].status !== 400) return refusal;
+  // What is no id names nothing, but whoever would make something by that name is told why it cannot be.
+  const isNoId = 'validationContext' in error && error.validationContext === 'params';
+  if (isNoId && request.method !== 'PUT') return refuse('not_found');
+  const { exists } = request.routeOptions.config;
+  return exists && !(await exists(request)) ? refuse('not_found') : refusal;
+}
+
 /** Turns every thrown error and unknown path into a problem, and serves the page about each code. */
 export function problemHandling(app: FastifyInstance, publicUrl: string): void {
   app.decorate('publicUrl', publicUrl);
@@ -119,13 +155,10 @@ export function problemHandling(app: FastifyInstance, publicUrl: string): void {
   });
 
   app.setErrorHandler(async (error: FastifyError | RefusalError, request, reply) => {
-    let refusal = error instanceof RefusalError ? error.refusal : refusalOf(error);
-    const status = problems[refusal.refused].status;
+    const refusal = await refusalBehind(error, request).catch(refusalOf);
     if (refusal.refused === 'internal_error' || refusal.refused === 'unavailable') {
       request.log.error({ err: error, requestId: request.id }, 'request failed');
     }
-    const exists = request.routeOptions.config.exists;
-    if (status === 400 && exists && !(await exists(request))) refusal = refuse('not_found');
     return sendProblem(reply, refusal);
   });
   app.setNotFoundHandler((_request, reply) => sendProblem(reply, refuse('not_found')));

@@ -1,9 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { Type } from '@sinclair/typebox';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 import type { Config } from '../config.ts';
 import { refuse } from '../errors.ts';
-import { RefusalError, sendProblem } from './problems.ts';
+import { RefusalError, refusalOf, sendParserProblem, sendProblem } from './problems.ts';
 import { strict } from './schema.ts';
 
 const bodyBytes = 64 * 1024;
@@ -16,7 +22,10 @@ const answerWithinMs = 5000;
  * bodies, headers and waits are bounded, unknown query parameters under `/v1` are refused, and each request is one line
  * of log with its route pattern, since paths and queries carry tokens.
  */
-export function makeFastify(config: Pick<Config, 'trustProxy'>, logger: FastifyBaseLogger): FastifyInstance {
+export function makeFastify(
+  config: Pick<Config, 'trustProxy' | 'publicUrl'>,
+  logger: FastifyBaseLogger,
+): FastifyInstance {
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -29,10 +38,13 @@ export function makeFastify(config: Pick<Config, 'trustProxy'>, logger: FastifyB
     handlerTimeout: answerWithinMs,
     forceCloseConnections: 'idle',
     http: { maxHeaderSize: headerBytes, headersTimeout: arriveWithinMs },
-    routerOptions: { maxParamLength: 256 },
+    // No shorter than a path can be: an over-long token is an invalid link, an over-long id an unknown one.
+    routerOptions: { maxParamLength: headerBytes },
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: true, allErrors: false } },
-    frameworkErrors: (_error, _request, reply) => {
-      sendProblem(reply, refuse('invalid_request', { detail: 'The path is not a valid URL path.' }));
+    clientErrorHandler: (error, socket) => sendParserProblem(error, socket, config.publicUrl),
+    frameworkErrors: (error, request, reply) => {
+      sendProblem(reply.header('x-request-id', request.id), refusalOf(error));
+      logRequest(request, reply);
     },
   });
   app.addHook('onRoute', (route) => {
@@ -52,20 +64,22 @@ export function makeFastify(config: Pick<Config, 'trustProxy'>, logger: FastifyB
       query.limit = Number(query.limit);
     }
   });
-  app.addHook('onResponse', async (request, reply) => {
-    request.log.info(
-      {
-        requestId: request.id,
-        method: request.method,
-        route: request.routeOptions.url ?? 'unknown',
-        status: reply.statusCode,
-        durationMs: Math.round(reply.elapsedTime * 10) / 10,
-        shopId: request.caller?.shopId,
-      },
-      'request',
-    );
-  });
+  app.addHook('onResponse', async (request, reply) => logRequest(request, reply));
   return app;
+}
+
+function logRequest(request: FastifyRequest, reply: FastifyReply): void {
+  request.log.info(
+    {
+      requestId: request.id,
+      method: request.method,
+      route: request.routeOptions.url ?? 'unknown',
+      status: reply.statusCode,
+      durationMs: Math.round(reply.elapsedTime * 10) / 10,
+      shopId: request.caller?.shopId,
+    },
+    'request',
+  );
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

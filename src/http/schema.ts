@@ -11,7 +11,7 @@ export const Id = Type.String({ pattern: '^[A-Za-z0-9_.:-]{1,128}$', description
 export const Time = Type.String({
   format: 'date-time',
   // Of what the format allows: nothing that Date or Postgres does not know (year 0, leap seconds, offsets from 15 hours).
-  pattern: '^(?!0000)\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:[0-5]\\d(\\.\\d+)?(Z|[+-](0\\d|1[0-4]):\\d\\d)$',
+  pattern: '^(?!0000)\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:[0-5]\\d(\\.\\d{1,9})?(Z|[+-](0\\d|1[0-4]):\\d\\d)$',
 });
 
 /** The schema or null, written so that a failed check names the type instead of a union. */
