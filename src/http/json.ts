@@ -6,8 +6,8 @@ const maxDepth = 16;
 
 /**
  * Reads bodies as strict JSON in UTF-8: no other content type or charset, no encoding, no `__proto__` (Fastify's own
- * parser sees to that), and nothing that Postgres would refuse later: NUL, lone surrogates, numbers beyond a double,
- * deep nesting. A byte order mark is skipped. Of a key that stands twice, the last value counts, as JSON.parse has it.
+ * parser sees to that), and nothing that Postgres would refuse later or that would not come back as it was sent: NUL,
+ * lone surrogates, numbers that a double cannot keep, deep nesting. A byte order mark is skipped. Of a key that stands twice, the last value counts, as JSON.parse has it.
  * An empty body is an empty object, so that a POST which needs none may send none.
  */
 export function strictJson(app: FastifyInstance): void {
@@ -58,7 +58,10 @@ function unstorable(value: unknown, pointer: string, depth: number): Unstorable 
     return unstorableText.test(value) ? { pointer, detail: 'holds NUL or half a surrogate pair' } : undefined;
   }
   if (typeof value === 'number') {
-    return Number.isFinite(value) ? undefined : { pointer, detail: 'is beyond the range of a number' };
+    if (!Number.isFinite(value)) return { pointer, detail: 'is beyond the range of a number' };
+    // JSON.parse has rounded it already: kept, it would come back as another number.
+    const rounded = Number.isInteger(value) && !Number.isSafeInteger(value);
+    return rounded ? { pointer, detail: 'is too large to be kept exactly: send it as text' } : undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;
   if (depth > maxDepth) return { pointer, detail: `is nested deeper than ${maxDepth} levels` };
