@@ -4,7 +4,7 @@ import { basketRoutes } from './baskets/index.ts';
 import { catalogueRoutes, openItemCache } from './catalogue/index.ts';
 import type { Config } from './config.ts';
 import { confirmationPurpose, handoffRoutes, readSession, sessionPurpose, writeConfirmation } from './handoff/index.ts';
-import { type Admission, commitCreation, endBasketsOfEvent, stockKeeper } from './holds/index.ts';
+import { type Admission, endBasketsOfEvent, openCommitQueue, stockKeeper } from './holds/index.ts';
 import { bearerAccess } from './http/access.ts';
 import type { Api } from './http/api.ts';
 import { sessionCors } from './http/cors.ts';
@@ -68,7 +68,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     cursorKeys,
     linkKid: startLinkKeys.signing.kid,
     resync: stock.resync,
-    commit: (creation) => commitCreation(pool, creation),
+    commit: openCommitQueue(pool),
     startLink: (basket, linkKid) => startLinkOf({ shops, startLinkKeys, publicUrl }, basket, linkKid),
   });
   linkRoutes(app, {

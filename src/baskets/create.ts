@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { ItemCache } from '../catalogue/index.ts';
 import { isRefusal, type Refusal, refuse } from '../errors.ts';
-import { type Admission, type Creation, type CreationOutcome, takesOf } from '../holds/index.ts';
+import { type Admission, type CommitCreation, type Creation, type CreationOutcome, takesOf } from '../holds/index.ts';
 import type { ApiCaller } from '../http/access.ts';
 import { findAnswer, type IdempotencyKey, type StoredAnswer } from '../http/idempotency.ts';
 import type { DatabaseClock } from '../platform/clock.ts';
@@ -21,7 +21,7 @@ export type CreateDeps = {
   /** Sets what Redis knows of stock rows to what Postgres says of them. */
   resync: (shopId: string, stockIds: readonly string[]) => Promise<void>;
   /** Commits one creation, alone or together with others that wait. */
-  commit: (creation: Creation) => Promise<CreationOutcome>;
+  commit: CommitCreation;
   /** The id of the key that signs start links now: an answer that is given again must be signed with the same. */
   linkKid: string;
 };
@@ -113,6 +113,10 @@ async function attempt(
   if (admitted.outcome === 'sold_out') return insufficientStock(lines, admitted.available);
   // Should this throw, the commit may have happened all the same: the provisional deadline finds out which it was.
   const committed = await deps.commit(creation);
+  if (committed.outcome === 'overloaded') {
+    await deps.admission.release(creation);
+    return refuse('unavailable');
+  }
   void tellRedis(deps, creation, admitted.outcome, committed);
   if (committed.outcome === 'short') return insufficientStock(lines, committed.available);
   if (committed.outcome !== 'created') return committed.outcome;

@@ -122,13 +122,6 @@ export async function commitCreations(db: Queryable, creations: readonly Creatio
   return outcomes;
 }
 
-/** Commits one creation: commitCreations for a batch of one. */
-export async function commitCreation(db: Queryable, creation: Creation): Promise<CreationOutcome> {
-  const [outcome] = await commitCreations(db, [creation]);
-  if (!outcome) throw new Error('a commit gave no outcome');
-  return outcome;
-}
-
 function parametersOf(creations: readonly Creation[]): unknown[] {
   const column = <T>(value: (creation: Creation) => T) => creations.map(value);
   const takes = creations.flatMap(({ takes, catalogueVersions }, ordinal) =>

@@ -1,5 +1,4 @@
 export { type Admission, openAdmission } from './admission.ts';
-export { commitCreation } from './arbiter.ts';
 export { endBasketsOfCancelledEvents, endBasketsOfEvent } from './events.ts';
 export {
   type BasketRow,
@@ -10,5 +9,6 @@ export {
   type StockTake,
   takesOf,
 } from './model.ts';
+export { type CommitCreation, openCommitQueue } from './queue.ts';
 export { moveStock, stockKeeper } from './stock.ts';
 export { startSweeper } from './sweeper.ts';

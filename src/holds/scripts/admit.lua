@@ -32,9 +32,10 @@ end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- First what can still fail, on a key of another type: nothing that a script has written is rolled back.
+redis.call('ZADD', KEYS[1], now + provisional, ARGV[1])
 for i = 3, #KEYS do
   redis.call('HINCRBY', KEYS[i], 'taken', ARGV[i + 1])
 end
 redis.call('SET', KEYS[2], ARGV[3])
-redis.call('ZADD', KEYS[1], now + provisional, ARGV[1])
 return { 'admitted' }

@@ -5,13 +5,18 @@
 -- ARGV[1]     member of the deadlines
 -- ARGV[2...]  quantities, one per stock row
 -- Outcomes:   released | unknown_hold
+local counted = {}
+for i = 3, #KEYS do
+  if redis.call('HEXISTS', KEYS[i], 'taken') == 1 then
+    counted[KEYS[i]] = tonumber(ARGV[i - 1])
+  end
+end
+
 redis.call('ZREM', KEYS[1], ARGV[1])
 if redis.call('DEL', KEYS[2]) == 0 then
   return 'unknown_hold'
 end
-for i = 3, #KEYS do
-  if redis.call('HEXISTS', KEYS[i], 'taken') == 1 then
-    redis.call('HINCRBY', KEYS[i], 'taken', -tonumber(ARGV[i - 1]))
-  end
+for row, quantity in pairs(counted) do
+  redis.call('HINCRBY', row, 'taken', -quantity)
 end
 return 'released'

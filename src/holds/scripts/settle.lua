@@ -9,15 +9,20 @@
 -- ARGV[4...]  quantities, one per stock row
 -- Outcomes:   settled | counted
 local deadline = tonumber(ARGV[2])
-local outcome = 'settled'
-if redis.call('EXISTS', KEYS[2]) == 0 then
-  for i = 3, #KEYS do
-    if redis.call('HEXISTS', KEYS[i], 'taken') == 1 then
-      redis.call('HINCRBY', KEYS[i], 'taken', ARGV[i + 1])
-    end
+local known = redis.call('EXISTS', KEYS[2]) == 1
+local counted = {}
+for i = 3, #KEYS do
+  if not known and redis.call('HEXISTS', KEYS[i], 'taken') == 1 then
+    counted[KEYS[i]] = tonumber(ARGV[i + 1])
   end
-  redis.call('SET', KEYS[2], ARGV[3])
-  outcome = 'counted'
 end
+
 redis.call('ZADD', KEYS[1], deadline, ARGV[1])
-return outcome
+if known then
+  return 'settled'
+end
+for row, quantity in pairs(counted) do
+  redis.call('HINCRBY', row, 'taken', quantity)
+end
+redis.call('SET', KEYS[2], ARGV[3])
+return 'counted'
