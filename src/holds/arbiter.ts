@@ -200,9 +200,9 @@ const expireListedSql = endSql(
   'timeout',
   'b.expires_at',
 );
-const expireAnySql = endSql('b.expires_at <= now()', 'expired', 'timeout', 'b.expires_at');
+// One that is past its time has expired for everybody already, swept or not.
 const cancelByEventSql = endSql(
-  'b.shop_id = $1 AND b.event_ids @> ARRAY[$2::text]',
+  'b.shop_id = $1 AND b.event_ids @> ARRAY[$2::text] AND b.expires_at > now()',
   'cancelled',
   'event_cancelled',
   `date_trunc('milliseconds', now())`,
@@ -220,10 +220,14 @@ export async function expireListed(
   return rows.map(({ row }) => row);
 }
 
-/** Expires up to 500 baskets that are due, whichever they are, and gives their rows. */
-export async function expireAny(db: Queryable): Promise<BasketRow[]> {
-  const { rows } = await db.query<{ row: BasketRow }>(expireAnySql);
-  return rows.map(({ row }) => row);
+/** Baskets that are due, whichever they are, those that are longest so first. */
+export async function listDue(db: Queryable, limit: number): Promise<{ shopId: string; basketId: string }[]> {
+  const { rows } = await db.query<{ shop_id: string; basket_id: string }>(
+    `SELECT b.shop_id, b.basket_id FROM baskets b
+     WHERE b.status IN ('open', 'activated', 'checkout') AND b.expires_at <= now() ORDER BY b.expires_at LIMIT $1`,
+    [limit],
+  );
+  return rows.map(({ shop_id, basket_id }) => ({ shopId: shop_id, basketId: basket_id }));
 }
 
 /** Cancels up to 500 live baskets that hold items of an event, and gives their rows. */

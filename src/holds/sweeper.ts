@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { hasSqlState, sqlState } from '../platform/postgres.ts';
 import { type Admission, partitions } from './admission.ts';
-import { expireAny, expireListed, readStandings } from './arbiter.ts';
+import { expireListed, listDue, readStandings } from './arbiter.ts';
 import { type BasketRow, liveStatuses, takesOfRow } from './model.ts';
 
 const batchSize = 500;
@@ -30,11 +31,11 @@ export function startSweeper(
   async function tick() {
     try {
       for (let partition = 0; partition < partitions && !stopping; partition += 1) {
-        while (!stopping && (await sweepPartition(pool, admission, partition)) === batchSize);
+        while (!stopping && (await sweepPartition(pool, admission, logger, partition)) === batchSize);
       }
       if (!stopping && performance.now() - lastFullSweepMs >= postgresOnlyEveryMs) {
         lastFullSweepMs = performance.now();
-        while (!stopping && (await sweepPostgres(pool, admission)) === batchSize);
+        while (!stopping && (await sweepPostgres(pool, admission, logger)) === batchSize);
         await alsoEvery10Seconds();
       }
     } catch (error) {
@@ -58,10 +59,10 @@ export function startSweeper(
 }
 
 /** Looks at the baskets of a partition whose deadline has passed; gives how many there were, at most a batch. */
-async function sweepPartition(pool: pg.Pool, admission: Admission, partition: number): Promise<number> {
+async function sweepPartition(pool: pg.Pool, admission: Admission, logger: Logger, partition: number): Promise<number> {
   const listed = await admission.due(partition, batchSize);
   if (listed.length === 0) return 0;
-  await tellRedis(admission, await expireListed(pool, listed));
+  await tellRedis(admission, await expireApart(pool, logger, listed));
   const standings = await readStandings(pool, listed);
   for (const { shopId, basketId } of listed) {
     const standing = standings.get(basketId);
@@ -79,10 +80,34 @@ async function sweepPartition(pool: pg.Pool, admission: Admission, partition: nu
 }
 
 /** Expires a batch without asking Redis where to look; gives how many there were. */
-async function sweepPostgres(pool: pg.Pool, admission: Admission): Promise<number> {
-  const rows = await expireAny(pool);
+async function sweepPostgres(pool: pg.Pool, admission: Admission, logger: Logger): Promise<number> {
+  const rows = await expireApart(pool, logger, await listDue(pool, batchSize));
   await tellRedis(admission, rows);
   return rows.length;
+}
+
+/**
+ * Expires those of the listed baskets that are due. One that Postgres cannot end, because its row and its stock's
+ * contradict each other or somebody keeps its stock locked, fails the whole statement: the batch is halved until it is
+ * alone, so that the others end in time.
+ */
+async function expireApart(
+  pool: pg.Pool,
+  logger: Logger,
+  listed: readonly { shopId: string; basketId: string }[],
+): Promise<BasketRow[]> {
+  try {
+    return await expireListed(pool, listed);
+  } catch (error) {
+    if (!hasSqlState(error, sqlState.checkViolation, sqlState.lockNotAvailable)) throw error;
+    if (listed.length === 1) {
+      logger.error({ err: error, basketId: listed[0]?.basketId }, 'a basket cannot be ended');
+      return [];
+    }
+    const half = Math.ceil(listed.length / 2);
+    const rows = await expireApart(pool, logger, listed.slice(0, half));
+    return rows.concat(await expireApart(pool, logger, listed.slice(half)));
+  }
 }
 
 /** Gives the stock of ended baskets back in Redis, after Postgres has committed it. */
