@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox';
+import type { FastifyRequest } from 'fastify';
 import { isRefusal, type Refusal, refuse } from '../errors.ts';
 import { shopCaller } from '../http/access.ts';
 import type { Api } from '../http/api.ts';
@@ -42,6 +43,10 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
     params: eventParams,
     response: { 200: Shared(EventAnswer), ...refusals },
   };
+  const eventExists = async (request: FastifyRequest) => {
+    const { eventId } = request.params as Static<typeof eventParams>;
+    return (await readEvents(pool, shopCaller(request).shopId, [eventId])).has(eventId);
+  };
   app.put(
     '/v1/events/:eventId',
     {
@@ -58,7 +63,7 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
   app.patch(
     '/v1/events/:eventId',
     {
-      config: { access: writing },
+      config: { access: writing, exists: eventExists },
       schema: { ...eventSchema, summary: 'Change an event', operationId: 'patchEvent', body: mergePatchOf(EventBody) },
     },
     async (request, reply) => {
@@ -78,7 +83,7 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
   app.get(
     '/v1/events/:eventId',
     {
-      config: { access: reading },
+      config: { access: reading, exists: eventExists },
       schema: { ...eventSchema, summary: 'Read an event', operationId: 'getEvent' },
     },
     async (request, reply) => {
@@ -91,7 +96,7 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
   app.post(
     '/v1/events/:eventId/cancel',
     {
-      config: { access: writing },
+      config: { access: writing, exists: eventExists },
       schema: {
         ...eventSchema,
         summary: 'Cancel an event and its live baskets',
@@ -122,10 +127,15 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
     return answer ?? refuse('not_found');
   }
 
+  const itemParams = Type.Object({ itemId: Id });
   const itemSchema = {
     tags: ['Catalogue'],
-    params: Type.Object({ itemId: Id }),
+    params: itemParams,
     response: { 200: Shared(ItemAnswer), ...refusals },
+  };
+  const itemExists = async (request: FastifyRequest) => {
+    const { itemId } = request.params as Static<typeof itemParams>;
+    return (await readItems(pool, shopCaller(request).shopId, [itemId])).has(itemId);
   };
   app.put(
     '/v1/items/:itemId',
@@ -145,7 +155,7 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
   app.patch(
     '/v1/items/:itemId',
     {
-      config: { access: writing },
+      config: { access: writing, exists: itemExists },
       schema: { ...itemSchema, summary: 'Change an item', operationId: 'patchItem', body: mergePatchOf(ItemBody) },
     },
     async (request, reply) => {
@@ -168,7 +178,7 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
   app.get(
     '/v1/items/:itemId',
     {
-      config: { access: reading },
+      config: { access: reading, exists: itemExists },
       schema: { ...itemSchema, summary: 'Read an item', operationId: 'getItem' },
     },
     async (request, reply) => {
@@ -236,9 +246,10 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
     },
   );
 
+  const poolParams = Type.Object({ poolId: Id });
   const poolSchema = {
     tags: ['Catalogue'],
-    params: Type.Object({ poolId: Id }),
+    params: poolParams,
     response: { 200: Shared(PoolAnswer), ...refusals },
   };
   async function poolAnswerOf(shopId: string, poolId: string): Promise<Static<typeof PoolAnswer> | Refusal> {
@@ -247,6 +258,10 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
     const availability = (await stock.availability(pool, shopId, [stockId])).get(stockId);
     return found ? toPoolAnswer(found, availability) : refuse('not_found');
   }
+  const poolExists = async (request: FastifyRequest) => {
+    const { poolId } = request.params as Static<typeof poolParams>;
+    return (await readPools(pool, shopCaller(request).shopId, [poolId])).has(poolId);
+  };
   app.put(
     '/v1/pools/:poolId',
     {
@@ -264,7 +279,7 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
   app.get(
     '/v1/pools/:poolId',
     {
-      config: { access: reading },
+      config: { access: reading, exists: poolExists },
       schema: { ...poolSchema, summary: 'Read a pool', operationId: 'getPool' },
     },
     async (request, reply) => {

@@ -86,7 +86,7 @@ main {
 }
 h1 { margin: 0 0 0.5rem; font-size: 1.5rem; line-height: 1.25; text-wrap: balance; }
 h2 { margin: 1.75rem 0 0.5rem; color: var(--quiet); font-size: 0.875rem; font-weight: 600; }
-p { margin: 0 0 0.75rem; }
+p { margin: 0 0 0.75rem; text-wrap: pretty; }
 /* With "none", VoiceOver no longer calls it a list. */
 ul { margin: 0; padding: 0; list-style: ''; border-top: 1px solid var(--line); }
 li { display: flex; gap: 0.75rem; padding: 0.625rem 0; border-bottom: 1px solid var(--line); }

@@ -5,7 +5,7 @@ import type {} from '@fastify/swagger';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ProblemCode, problems, type Refusal, refuse } from '../errors.ts';
 import { isUnavailable } from '../platform/postgres.ts';
-import { problemDocumentationPage } from './pages.ts';
+import { contentSecurityPolicy, problemDocumentationPage } from './pages.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -116,7 +116,7 @@ export function schemaRefusal(failure: SchemaFailure | undefined, part: string):
       : typeof missing === 'string'
         ? 'is required'
         : (failure?.message ?? 'is not valid');
-  const where = part === 'body' ? pointer : `${part}${pointer}`;
+  const where = part === 'body' ? pointer : `${part === 'querystring' ? 'query' : part}${pointer}`;
   return refuse('invalid_request', {
     detail: `${where === '' ? 'The body' : where} ${said}.`,
     extensions: { errors: [{ pointer: where, detail: said }] },
@@ -137,8 +137,8 @@ async function refusalBehind(error: FastifyError | RefusalError, request: Fastif
   const refusal = error instanceof RefusalError ? error.refusal : refusalOf(error);
   if (problems[refusal.refused].status !== 400) return refusal;
   // What is no id names nothing, but whoever would make something by that name is told why it cannot be.
-  const isNoId = 'validationContext' in error && error.validationContext === 'params';
-  if (isNoId && request.method !== 'PUT') return refuse('not_found');
+  const areIds = request.getValidationFunction('params');
+  if (areIds?.(request.params) === false && request.method !== 'PUT') return refuse('not_found');
   const { exists } = request.routeOptions.config;
   return exists && !(await exists(request)) ? refuse('not_found') : refusal;
 }
@@ -155,9 +155,13 @@ export function problemHandling(app: FastifyInstance, publicUrl: string): void {
   });
 
   app.setErrorHandler(async (error: FastifyError | RefusalError, request, reply) => {
-    const refusal = await refusalBehind(error, request).catch(refusalOf);
+    let cause: Error = error;
+    const refusal = await refusalBehind(error, request).catch((failure: Error) => {
+      cause = failure;
+      return refusalOf(failure);
+    });
     if (refusal.refused === 'internal_error' || refusal.refused === 'unavailable') {
-      request.log.error({ err: error, requestId: request.id }, 'request failed');
+      request.log.error({ err: cause }, 'request failed');
     }
     return sendProblem(reply, refusal);
   });
@@ -166,7 +170,10 @@ export function problemHandling(app: FastifyInstance, publicUrl: string): void {
   app.get<{ Params: { code: string } }>('/problems/:code', { schema: { hide: true } }, (request, reply) => {
     const { code } = request.params;
     if (!isProblemCode(code)) return sendProblem(reply, refuse('not_found'));
-    return reply.type('text/html; charset=utf-8').send(problemDocumentationPage({ code, ...problems[code] }));
+    return reply
+      .type('text/html; charset=utf-8')
+      .header('content-security-policy', contentSecurityPolicy({ formActionOrigins: [] }))
+      .send(problemDocumentationPage({ code, ...problems[code] }));
   });
 }
 

@@ -82,7 +82,7 @@ export function shopRoutes(app: Api, { pool, shops }: { pool: pg.Pool; shops: Sh
   app.get(
     '/v1/shops/:shopId',
     {
-      config: { access },
+      config: { access, exists },
       schema: { tags: ['Shops'], summary: 'Read a shop', operationId: 'getShop', params, response: responses },
     },
     async (request, reply) => {
