@@ -83,30 +83,15 @@ export class ConfigError extends Error {
  */
 export function loadConfig(environment: NodeJS.ProcessEnv): Config {
   const problems: string[] = [];
-  const data: Record<string, string> = {};
-  for (const [name, value] of Object.entries(environment)) {
-    // An empty value is how compose files and shells say "not set".
-    if (value !== undefined && value !== '') data[name] = value;
-  }
-  for (const name of secretNames) {
-    const path = data[`${name}_FILE`];
-    if (path === undefined) continue;
-    if (data[name] !== undefined) problems.push(`${name} and ${name}_FILE are both set: keep one`);
-    try {
-      data[name] = readFileSync(path, 'utf8').trim();
-    } catch {
-      problems.push(`${name}_FILE names a file that cannot be read`);
-    }
-  }
-
+  const data = readVariables(environment, problems);
   let values: Static<typeof environmentSchema> | undefined;
   try {
     values = envSchema<Static<typeof environmentSchema>>({ schema: environmentSchema, data, env: false });
   } catch (error) {
     problems.push(...namedProblems(error));
   }
-  const linkKeys = parseKeys('LINK_KEYS', values?.LINK_KEYS, problems);
-  const dataKeys = parseKeys('DATA_KEYS', values?.DATA_KEYS, problems);
+  const linkKeys = parseKeys('LINK_KEYS', data.LINK_KEYS, problems);
+  const dataKeys = parseKeys('DATA_KEYS', data.DATA_KEYS, problems);
   if (values === undefined || problems.length > 0) throw new ConfigError(problems);
 
   return Object.freeze({
@@ -125,6 +110,42 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
   });
 }
 
+/** The database alone, for commands that need nothing else. Throws ConfigError. */
+export function databaseUrlOf(environment: NodeJS.ProcessEnv): string {
+  const problems: string[] = [];
+  const { DATABASE_URL: url } = readVariables(environment, problems);
+  if (url === undefined) {
+    problems.push(`DATABASE_URL is missing: ${environmentSchema.properties.DATABASE_URL.description}`);
+  }
+  if (url === undefined || problems.length > 0) throw new ConfigError(problems);
+  return url;
+}
+
+/** What keeps a process from starting, in words; a refused connection has only a code. */
+export function startProblem(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.message || `Cannot connect: ${'code' in error ? String(error.code) : error.name}`;
+}
+
+function readVariables(environment: NodeJS.ProcessEnv, problems: string[]): Record<string, string> {
+  const data: Record<string, string> = {};
+  for (const [name, value] of Object.entries(environment)) {
+    // An empty value is how compose files and shells say "not set".
+    if (value !== undefined && value !== '') data[name] = value;
+  }
+  for (const name of secretNames) {
+    const path = data[`${name}_FILE`];
+    if (path === undefined) continue;
+    if (data[name] !== undefined) problems.push(`${name} and ${name}_FILE are both set: keep one`);
+    try {
+      data[name] = readFileSync(path, 'utf8').trim();
+    } catch {
+      problems.push(`${name}_FILE names a file that cannot be read`);
+    }
+  }
+  return data;
+}
+
 function namedProblems(error: unknown): string[] {
   if (!(error instanceof Error) || !('errors' in error) || !Array.isArray(error.errors)) throw error;
   return error.errors.map((failure: { instancePath: string; params: { missingProperty?: string } }) => {
@@ -136,7 +157,8 @@ function namedProblems(error: unknown): string[] {
 }
 
 function parseKeys(name: string, list: string | undefined, problems: string[]): NamedSecret[] {
-  if (list === undefined) return [];
+  // A list that does not fit has been named already.
+  if (list === undefined || !new RegExp(keyList).test(list)) return [];
   const keys = list.split(',').map((pair) => {
     const colon = pair.indexOf(':');
     return { kid: pair.slice(0, colon), secret: pair.slice(colon + 1) };

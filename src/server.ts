@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import closeWithGrace from 'close-with-grace';
 import type pg from 'pg';
 import { buildApp } from './app.ts';
-import { type Config, ConfigError, loadConfig } from './config.ts';
+import { type Config, loadConfig, startProblem } from './config.ts';
 import { endBasketsOfCancelledEvents, openAdmission, startSweeper } from './holds/index.ts';
 import { openDatabaseClock } from './platform/clock.ts';
 import { openLogger } from './platform/logger.ts';
@@ -14,6 +14,8 @@ import { openRedis, type RedisConnection } from './platform/redis.ts';
 export type Service = { url: string; pool: pg.Pool; redis: RedisConnection; stop(): Promise<void> };
 
 const drainMs = 9000;
+/** Longer than any request takes to be answered. */
+const answeredWithinMs = 6000;
 
 /**
  * Opens the resources, builds the app and listens. `redisKeyPrefix` keeps services with databases of their own apart on
@@ -38,7 +40,10 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
       redis,
       async stop() {
         draining = true;
+        // Node also waits for connections that say nothing, such as those that browsers open in advance.
+        const cutOff = setTimeout(() => app.server.closeAllConnections(), answeredWithinMs);
         await app.close();
+        clearTimeout(cutOff);
         await sweeper.stop();
         await redis.close();
         await pool.end();
@@ -54,13 +59,15 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
 async function main(): Promise<void> {
   const config = loadConfig(process.env);
   const service = await startService(config);
-  closeWithGrace({ delay: drainMs }, () => service.stop());
+  closeWithGrace({ delay: drainMs }, async ({ err }) => {
+    if (err) process.stderr.write(`${err.stack ?? err.message}\n`);
+    await service.stop();
+  });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   main().catch((error: unknown) => {
-    const message = error instanceof ConfigError ? error.message : error instanceof Error ? error.stack : String(error);
-    process.stderr.write(`${message}\n`);
+    process.stderr.write(`${startProblem(error)}\n`);
     process.exit(1);
   });
 }

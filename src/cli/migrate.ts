@@ -1,9 +1,10 @@
+import { databaseUrlOf, startProblem } from '../config.ts';
 import { migrate } from '../platform/migrations.ts';
 
-const databaseUrl = process.env.DATABASE_URL;
-if (!databaseUrl) {
-  process.stderr.write('DATABASE_URL is missing: the Postgres database, postgres://user:password@host:port/name\n');
+try {
+  const run = await migrate(databaseUrlOf(process.env));
+  process.stdout.write(run.length === 0 ? 'The database is up to date.\n' : `Migrated: ${run.join(', ')}\n`);
+} catch (error) {
+  process.stderr.write(`${startProblem(error)}\n`);
   process.exit(1);
 }
-const run = await migrate(databaseUrl);
-process.stdout.write(run.length === 0 ? 'The database is up to date.\n' : `Migrated: ${run.join(', ')}\n`);

@@ -4,7 +4,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import closeWithGrace from 'close-with-grace';
 import { SignJWT } from 'jose';
-import { ConfigError, loadConfig } from '../config.ts';
+import { loadConfig, startProblem } from '../config.ts';
 import { migrate } from '../platform/migrations.ts';
 import { startService } from '../server.ts';
 import { createDemoBasket, setUpDemoShop } from './demo-data.ts';
@@ -99,7 +99,7 @@ async function main(): Promise<void> {
 
   For curl:    source .data/tour.env
 
-  Two seats are held for ten minutes. Click to take them over:
+  Two seats and a programme are held for ten minutes. Click to take them over:
 
   ${startLink}
 
@@ -118,9 +118,7 @@ async function ownSecrets(): Promise<Record<string, string>> {
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(
-    `${error instanceof ConfigError ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
-  );
+  process.stderr.write(`${startProblem(error)}\n`);
   // Through the signal, so that whatever was started is stopped in order.
   process.exitCode = 1;
   process.kill(process.pid, 'SIGTERM');
