@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { isRefusal, type Refusal, refuse } from '../errors.ts';
-import { type Admission, moveStock, type StockTake } from '../holds/index.ts';
+import { type Admission, moveStock, type StockTake, takesOf } from '../holds/index.ts';
 import type { Caller, SessionCaller } from '../http/access.ts';
 import { type IdempotencyKey, runOnce } from '../http/idempotency.ts';
 import { withTransaction } from '../platform/postgres.ts';
@@ -135,21 +135,21 @@ export async function cancelBasket(
     const seen = asOf(basket, now);
     if (!isLive(seen)) return notLive(seen);
     if (seen.status === 'checkout') return refuse('basket_in_checkout');
-    return { basket: await endBasket(tx, basket, now, 'cancelled', 'requested'), answer: {} };
+    await moveStock(tx, basket.shopId, takesOfBasket(basket), 'release');
+    return { basket: await saveEnded(tx, basket, now, 'cancelled', 'requested'), answer: {} };
   });
   if (!isRefusal(result) && !result.replayed) await admission.release(holdOf(result.basket));
   return result;
 }
 
-/** Ends a locked live basket and gives its stock back, in the caller's transaction. Redis is told after the commit. */
-async function endBasket(
+/** Saves that a locked basket, whose stock has been given back, has ended. Redis is told after the commit. */
+function saveEnded(
   tx: pg.PoolClient,
   basket: Basket,
   now: Date,
   status: 'expired' | 'cancelled',
   statusReason: 'superseded' | 'requested',
 ): Promise<Basket> {
-  await moveStock(tx, basket.shopId, takesOfBasket(basket), 'release');
   return saveBasket(tx, basket, { status, statusReason, endedAt: now, leaseId: null }, `basket.${status}`);
 }
 
@@ -202,13 +202,16 @@ export async function patchBasket(
  * it ended. Baskets that are being paid are left alone.
  */
 export async function supersede(tx: pg.PoolClient, others: readonly Basket[], now: Date): Promise<Basket[]> {
-  const ended: Basket[] = [];
-  for (const other of others) {
+  const ending = others.filter((other) => {
     const seen = asOf(other, now);
-    if (isLive(seen) && seen.status !== 'checkout') {
-      ended.push(await endBasket(tx, other, now, 'expired', 'superseded'));
-    }
-  }
+    return isLive(seen) && seen.status !== 'checkout';
+  });
+  const [first] = ending;
+  if (first === undefined) return [];
+  // In one statement: basket by basket, stock rows would be locked out of the order that keeps everybody from deadlock.
+  await moveStock(tx, first.shopId, takesOf(ending.flatMap(takesOfBasket)), 'release');
+  const ended: Basket[] = [];
+  for (const basket of ending) ended.push(await saveEnded(tx, basket, now, 'expired', 'superseded'));
   return ended;
 }
 

@@ -131,7 +131,8 @@ export function contentOf(shop: Shop, body: CreateBasketRequest): BasketContent 
     if (refusal) return refusal;
   }
   if (body.ttlSeconds !== undefined && body.ttlSeconds > shop.basket.maxLifetimeSeconds) {
-    return refuse('ttl_not_allowed');
+    const { maxLifetimeSeconds } = shop.basket;
+    return refuse('ttl_not_allowed', { extensions: { maxLifetimeSeconds } });
   }
   const details = checkDetails(shop, body);
   if (isRefusal(details)) return details;

@@ -25,7 +25,7 @@ export async function changeEvent(
   change: (event: ShopEvent | null) => { name: string; startsAt: Date | null; status: EventStatus } | Refusal,
 ): Promise<ShopEvent | Refusal> {
   const result = await withTransaction<{ event: ShopEvent; cancelled: boolean } | Refusal>(deps.pool, async (tx) => {
-    const before = (await readEvents(tx, shopId, [eventId], 'FOR UPDATE')).get(eventId) ?? null;
+    const before = (await readEvents(tx, shopId, [eventId], 'lock')).get(eventId) ?? null;
     const wanted = change(before);
     if (isRefusal(wanted)) return wanted;
     if (before?.status === 'cancelled' && wanted.status !== 'cancelled') {
@@ -117,7 +117,7 @@ export async function changeItems(
 async function missingReferences(tx: pg.PoolClient, shopId: string, items: WrittenItem[]): Promise<Refusal | null> {
   const eventIds = items.flatMap(({ eventId }) => (eventId === null ? [] : [eventId]));
   // Shared locks: an event that is being cancelled must see these items, or be seen cancelled by them.
-  const events = await readEvents(tx, shopId, eventIds, 'FOR SHARE');
+  const events = await readEvents(tx, shopId, eventIds, 'share');
   if (eventIds.some((eventId) => !events.has(eventId))) return refuse('unknown_event');
   const poolIds = items.flatMap(({ poolId }) => (poolId === null ? [] : [poolId]));
   const pools = await readPools(tx, shopId, poolIds);

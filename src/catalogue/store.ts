@@ -25,15 +25,17 @@ function toEvent(row: EventRow): ShopEvent {
 
 const eventColumns = 'event_id, name, starts_at, status, created_at, updated_at';
 
-/** Reads events; with a lock mode they stay as they are until the transaction ends. */
+const eventLocks = { lock: 'FOR UPDATE', share: 'FOR SHARE', 'no lock': '' };
+
+/** Reads events; with `lock` or `share` they stay as they are until the transaction ends. */
 export async function readEvents(
   db: Queryable,
   shopId: string,
   eventIds: readonly string[],
-  lock: '' | 'FOR SHARE' | 'FOR UPDATE' = '',
+  lock: 'lock' | 'share' | 'no lock' = 'no lock',
 ): Promise<Map<string, ShopEvent>> {
   const { rows } = await db.query<EventRow>(
-    `SELECT ${eventColumns} FROM events WHERE shop_id = $1 AND event_id = ANY($2) ORDER BY event_id ${lock}`,
+    `SELECT ${eventColumns} FROM events WHERE shop_id = $1 AND event_id = ANY($2) ORDER BY event_id ${eventLocks[lock]}`,
     [shopId, eventIds],
   );
   return new Map(rows.map((row) => [row.event_id, toEvent(row)]));

@@ -52,15 +52,13 @@ export function handoffRoutes(app: Api, deps: RedeemDeps): void {
       const redeemed = await redeemConfirmation(deps, caller, request.body, key);
       if (isRefusal(redeemed)) return sendProblem(reply, redeemed);
       const { basket } = redeemed;
-      return basketHeaders(reply, basket, redeemed.replayed)
-        .header('cache-control', 'no-store')
-        .send({
-          basket: showBasket(basket, redeemed.now, 'backEnd'),
-          customer: { id: basket.customerId, registered: basket.customerId !== null, login: redeemed.login },
-          session: { token: redeemed.sessionToken, expiresAt: redeemed.sessionExpiresAt.toISOString() },
-          redirectUrl: redeemed.redirectUrl,
-          expiredBasketIds: redeemed.expiredBasketIds,
-        });
+      return basketHeaders(reply, basket, redeemed.replayed).send({
+        basket: showBasket(basket, redeemed.now, 'backEnd'),
+        customer: { id: basket.customerId, registered: basket.customerId !== null, login: redeemed.login },
+        session: { token: redeemed.sessionToken, expiresAt: redeemed.sessionExpiresAt.toISOString() },
+        redirectUrl: redeemed.redirectUrl,
+        expiredBasketIds: redeemed.expiredBasketIds,
+      });
     },
   );
 }

@@ -28,7 +28,7 @@ export function makeFastify(
 ): FastifyInstance {
   const app = Fastify({
     loggerInstance: logger,
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: () => randomUUID(),
     requestIdHeader: false,
     trustProxy: config.trustProxy,
@@ -53,6 +53,8 @@ export function makeFastify(
   });
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff');
+    // Baskets, links and sessions are for whoever asked, and old a moment later.
+    if (request.url.startsWith('/v1/')) reply.header('cache-control', 'no-store');
     const names = request.raw.rawHeaders.filter((_, at) => at % 2 === 0).map((name) => name.toLowerCase());
     if (names.filter((name) => name === 'host').length > 1) {
       throw new RefusalError(refuse('invalid_request', { detail: 'The request has two Host headers.' }));
@@ -71,7 +73,6 @@ export function makeFastify(
 function logRequest(request: FastifyRequest, reply: FastifyReply): void {
   request.log.info(
     {
-      requestId: request.id,
       method: request.method,
       route: request.routeOptions.url ?? 'unknown',
       status: reply.statusCode,
