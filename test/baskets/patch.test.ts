@@ -41,7 +41,11 @@ t.test('a merge patch changes what it names, leaves the rest, and counts one ver
     t.match(await shop.backEnd.request('PATCH', path, patch), { status, body: { code } }, JSON.stringify(patch));
   }
   t.match(await shop.backEnd.request('PATCH', path, { country: 'FR' }, { 'if-match': '"1"' }), { status: 412 });
-  t.match(await shop.backEnd.request('GET', path), { body: { version: 2, country: null } }, 'a refusal changes nothing');
+  t.match(
+    await shop.backEnd.request('GET', path),
+    { body: { version: 2, country: null } },
+    'a refusal changes nothing',
+  );
 });
 
 t.test('another customer revokes earlier links, and cannot be named once the basket is activated', async (t) => {

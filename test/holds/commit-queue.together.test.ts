@@ -1,22 +1,25 @@
 import t from 'tap';
 import { openShop } from '../support/shop.ts';
 
-t.test('a thousand creations at once are all answered, none of them with an error of overload, and sell no more than there is', async (t) => {
-  const shop = await openShop(t);
-  await shop.owner.request('PUT', '/v1/items/rush', { name: 'Rush', price: 100, capacity: 600 });
-  const answers = await Promise.all(
-    Array.from({ length: 1000 }, () =>
-      shop.backEnd.request<{ code?: string }>('POST', '/v1/baskets', { items: [{ itemId: 'rush', quantity: 1 }] }),
-    ),
-  );
-  const counts: Record<string, number> = {};
-  for (const { status, body } of answers) {
-    const answer = `${status} ${body.code ?? ''}`;
-    counts[answer] = (counts[answer] ?? 0) + 1;
-  }
-  t.same(counts, { '201 ': 600, '409 insufficient_stock': 400 });
-  t.same(await shop.availability('rush'), { capacity: 600, held: 600, sold: 0, available: 0 });
-});
+t.test(
+  'a thousand creations at once are all answered, none of them with an error of overload, and sell no more than there is',
+  async (t) => {
+    const shop = await openShop(t);
+    await shop.owner.request('PUT', '/v1/items/rush', { name: 'Rush', price: 100, capacity: 600 });
+    const answers = await Promise.all(
+      Array.from({ length: 1000 }, () =>
+        shop.backEnd.request<{ code?: string }>('POST', '/v1/baskets', { items: [{ itemId: 'rush', quantity: 1 }] }),
+      ),
+    );
+    const counts: Record<string, number> = {};
+    for (const { status, body } of answers) {
+      const answer = `${status} ${body.code ?? ''}`;
+      counts[answer] = (counts[answer] ?? 0) + 1;
+    }
+    t.same(counts, { '201 ': 600, '409 insufficient_stock': 400 });
+    t.same(await shop.availability('rush'), { capacity: 600, held: 600, sold: 0, available: 0 });
+  },
+);
 
 t.test('requests with one key that arrive together make one basket and get one answer', async (t) => {
   const shop = await openShop(t);

@@ -7,10 +7,11 @@ import type { Config } from '../../src/config.ts';
 import { freePort } from '../../src/dev/services.ts';
 import { startService } from '../../src/server.ts';
 
-const jwtSecret = 'the secret that signs the tokens of every test';
+/** What mintToken signs with. */
+export const jwtSecret = 'the secret that signs the tokens of every test';
 
 /** A value that `npm test` hands to the test files. */
-function fromRunner(name: string): string {
+export function fromRunner(name: string): string {
   const value = process.env[name];
   if (value === undefined) throw new Error(`${name} is not set: run test files with \`npm test -- <file>\`.`);
   return value;

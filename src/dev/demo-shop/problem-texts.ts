@@ -10,7 +10,7 @@ const TEXTS: Readonly<Record<string, ProblemText>> = {
   link_invalid: {
     heading: 'This link does not work',
     happened: 'The link is incomplete or has been changed on its way to you.',
-    next: `Copy the whole link from your message, without spaces or line breaks. If that does not help: ${NEW_LINK}`,
+    next: 'Copy the whole link from your message, without spaces or line breaks. If that does not help, ask for a new one.',
   },
   link_expired: {
     heading: 'This link is too old',
@@ -20,7 +20,7 @@ const TEXTS: Readonly<Record<string, ProblemText>> = {
   link_revoked: {
     heading: 'This link was withdrawn',
     happened: 'A newer link has taken its place, or the sender has taken it back.',
-    next: `Look for a newer message. If there is none: ${NEW_LINK}`,
+    next: 'Look for a newer message. If there is none, ask whoever sent you the link for a new one.',
   },
   link_used: {
     heading: 'This basket is already paid',
@@ -35,7 +35,7 @@ const TEXTS: Readonly<Record<string, ProblemText>> = {
   basket_cancelled: {
     heading: 'This basket was cancelled',
     happened: 'The tickets in it are on sale again. Nothing was paid.',
-    next: `If you still want to come: ${NEW_LINK}`,
+    next: 'If you still want to come, ask whoever sent you the link for a new one.',
   },
   event_cancelled: {
     heading: 'This event is cancelled',
@@ -64,13 +64,13 @@ const TEXTS: Readonly<Record<string, ProblemText>> = {
   },
   customer_mismatch: {
     heading: 'This basket is for another customer',
-    happened: 'You are not signed in as the customer whom this basket is for.',
-    next: `Sign in as that customer, or sign out, on the home page. Then: ${OPEN_AGAIN}`,
+    happened: 'You are signed in as somebody else.',
+    next: `Sign in as that customer, or sign out, on the home page. ${OPEN_AGAIN}`,
   },
   insufficient_stock: {
     heading: 'Somebody was faster',
     happened: 'There are not enough tickets left for everything in this basket, so nothing was taken.',
-    next: `Places come back when other baskets end. Try again later, or: ${NEW_LINK}`,
+    next: 'Places come back when other baskets end. Try again later, or ask for a new link.',
   },
 
   // Refusals of what is done in the shop.
@@ -78,7 +78,7 @@ const TEXTS: Readonly<Record<string, ProblemText>> = {
     heading: 'Your basket is open somewhere else',
     happened:
       'The link was opened again after this, in another window or on another device. The basket lives there now.',
-    next: `Go on there. To have it here: ${OPEN_AGAIN}`,
+    next: 'Go on there. To have it here, open the link in your message once more.',
   },
   basket_not_live: {
     heading: 'This basket has ended',

@@ -11,8 +11,8 @@ import { stylesheet } from './stylesheet.ts';
  * Starts the front end of a small ticket shop, a server of its own that knows basketlink only by its public HTTP API.
  * `apiUrl` is the origin of that API; `redeemToken` is a bearer with `confirmations:redeem`, `ordersToken` one with
  * `orders:write` and `baskets:read`, both for the shop `shopId`, whose links lead here: `confirmUrl` is `{url}/basket/confirm`,
- * `basketUrl` `{url}/basket`, `errorUrl` `{url}/basket/problem`. With `port` 0 any free port is taken. `stop` answers
- * what is in flight and closes. Rejects when the port is taken.
+ * `basketUrl` `{url}/basket`, `errorUrl` `{url}/basket/problem`. With `port` 0 any free port is taken. `stop` cuts
+ * off whoever is connected. Rejects when the port is taken.
  */
 export async function startDemoShop({
   port,
@@ -35,6 +35,8 @@ export async function startDemoShop({
     logger: { level: 'error' },
     // HEAD would run the GET handler, and with it spend a confirmation token.
     exposeHeadRoutes: false,
+    // Browsers open connections in advance, and Node would wait for each of them to say something.
+    forceCloseConnections: true,
   });
   await app.register(formbody);
 

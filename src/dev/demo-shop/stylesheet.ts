@@ -27,7 +27,8 @@ nav a { display: inline-flex; align-items: center; min-height: 44px; padding: 0 
 main { flex: 1; padding-top: 2rem; padding-bottom: 2rem; }
 h1 { margin: 0 0 1.25rem; font: 700 clamp(1.75rem, 6vw, 2.5rem)/1.15 Georgia, serif; text-wrap: balance; }
 h2 { margin: 0 0 .75rem; font: 700 1.3rem/1.25 Georgia, serif; }
-p { margin: 0 0 1rem; }
+p { margin: 0 0 1rem; text-wrap: pretty; }
+strong { display: inline-block; max-width: 100%; }
 .lead { font-size: 1.175rem; }
 .card { --pad: 1.5rem; margin: 0 0 1.5rem; padding: var(--pad); background: var(--card); border: 1px solid var(--line); border-radius: 12px; }
 .card > :last-child, .card form > :last-child { margin-bottom: 0; }
@@ -46,7 +47,7 @@ tbody tr { border-top: 1px solid var(--line); }
 .each { display: block; color: var(--soft); font-weight: 400; font-size: .9375rem; }
 tfoot th, tfoot td { padding-top: .2rem; padding-bottom: .2rem; }
 tfoot tr:first-child > * { padding-top: 1rem; }
-tfoot { border-top: 2px dashed var(--line); }
+tfoot { border-top: 2px solid var(--line); }
 .due > * { padding-top: .6rem; font-weight: 700; font-size: 1.25rem; }
 dl { margin: 0; }
 dl div { padding: .6rem 0; border-top: 1px solid var(--line); }
@@ -57,13 +58,14 @@ label { font-weight: 600; }
 input:not([type=hidden]) { width: 100%; max-width: 22rem; min-height: 44px; padding: .5rem .75rem; font: inherit; color: inherit; background: var(--page); border: 1px solid var(--soft); border-radius: 8px; }
 .hint, .code, footer { color: var(--soft); font-size: .9375rem; }
 .code { overflow-wrap: anywhere; }
-button, .button { display: inline-flex; align-items: center; justify-content: center; min-height: 48px; padding: .5rem 1.5rem; font: 600 1.0625rem/1.2 system-ui, sans-serif; color: var(--on-accent); background: var(--accent); border: 2px solid var(--accent); border-radius: 10px; text-decoration: none; cursor: pointer; }
+button, .button { display: inline-flex; align-items: center; justify-content: center; min-height: 48px; padding: .5rem 1.5rem; font: 600 1.0625rem/1.2 system-ui, sans-serif; color: var(--on-accent); background: var(--accent); border: 2px solid var(--accent); border-radius: 10px; text-decoration: none; text-wrap: balance; cursor: pointer; }
 .quiet { color: var(--accent); background: transparent; }
 button:hover, .button:hover { text-decoration: underline; }
 .actions { display: flex; flex-wrap: wrap; gap: .75rem; }
 @media (max-width: 30rem) {
+  .bar { column-gap: 0; }
   .visitor { margin: 0; width: 100%; }
-  nav { margin-left: auto; }
+  nav { margin: 0 -.6rem 0 auto; }
   .card { --pad: 1.125rem; }
   .actions, .actions form { width: 100%; }
   .actions button, .button { width: 100%; }

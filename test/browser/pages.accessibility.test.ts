@@ -1,0 +1,114 @@
+import type { Page } from 'playwright-core';
+import t, { type Test } from 'tap';
+import { browserTests, openDemoShop, press } from '../support/browser.ts';
+
+const browserTest = browserTests(t);
+
+// No part of it can be broken at a space.
+const longName = `Stehplatz${'donaudampfschifffahrtsgesellschaft'.repeat(3)}`;
+
+/** The addresses of the two pages that a start link can show, with a name in the basket that is hard to fit. */
+async function openPages(t: Test) {
+  const shop = await openDemoShop(t);
+  const renamed = await shop.owner.request('PATCH', '/v1/items/stalls', { name: longName });
+  t.equal(renamed.status, 200, renamed.text);
+  const { startBasketUrl } = await shop.createBasket();
+  return { shop, urls: { continue: startBasketUrl, problem: `${startBasketUrl}x` } };
+}
+
+browserTest('both pages have one main heading, a language and a button with a name', async (t, context) => {
+  const { urls } = await openPages(t);
+  const page = await context.newPage();
+  for (const [name, url] of Object.entries(urls)) {
+    await page.goto(url);
+    t.equal(await page.getByRole('heading', { level: 1 }).count(), 1, name);
+    t.equal(await page.getByRole('main').count(), 1, name);
+    t.match(await page.locator('html').getAttribute('lang'), /^en/, name);
+    t.not(await page.title(), '', name);
+  }
+  await page.goto(urls.continue);
+  t.equal(await page.getByRole('button').count(), 1);
+  t.ok(await page.getByRole('button', { name: 'Continue to Roxy', exact: true }).isVisible());
+});
+
+browserTest(
+  'both pages fit a phone of 320 pixels without scrolling sideways, whatever the names',
+  async (t, context) => {
+    const { urls } = await openPages(t);
+    const page = await context.newPage();
+    await page.setViewportSize({ width: 320, height: 568 });
+    for (const [name, url] of Object.entries(urls)) {
+      await page.goto(url);
+      t.equal(await page.evaluate<number>('document.documentElement.scrollWidth'), 320, name);
+    }
+  },
+);
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  browserTest(`all text of both pages can be read in ${colorScheme} mode`, async (t, context) => {
+    const { urls } = await openPages(t);
+    const page = await context.newPage();
+    await page.emulateMedia({ colorScheme });
+    for (const [name, url] of Object.entries(urls)) {
+      await page.goto(url);
+      const texts = await coloursOfTexts(page);
+      t.ok(texts.length > 3, `${name}: there are texts`);
+      for (const { text, colour, ground } of texts) {
+        // WCAG 2.2, 1.4.3: at least 4.5 for text that is not large.
+        t.ok(contrast(colour, ground) >= 4.5, `${name}: "${text}" is ${colour} on ${ground}`);
+      }
+      const isDark = luminance(texts[0]?.ground ?? '') < 0.5;
+      t.equal(isDark, colorScheme === 'dark', `${name}: the ground behind the first text`);
+    }
+  });
+}
+
+browserTest(
+  'the pages have no script, and lead into the shop where scripts are switched off',
+  async (t, context) => {
+    const { shop, urls } = await openPages(t);
+    const page = await context.newPage();
+    for (const [name, url] of Object.entries(urls)) {
+      await page.goto(url);
+      t.equal(await page.locator('script').count(), 0, name);
+    }
+    await page.goto(urls.continue);
+    await press(page, 'Continue to Roxy');
+    await page.waitForURL(`${shop.front}/basket`);
+  },
+  { javaScriptEnabled: false },
+);
+
+type TextColours = { text: string; colour: string; ground: string };
+
+/** Every element that holds text itself, with its colour and that of the nearest ground behind it, as `rgb(…)`. */
+function coloursOfTexts(page: Page): Promise<TextColours[]> {
+  return page.evaluate<TextColours[]>(`
+    [...document.querySelectorAll('main, main *')]
+      .map((element) => ({
+        element,
+        text: [...element.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data.trim()).join(' ').trim(),
+      }))
+      .filter(({ text }) => text !== '')
+      .map(({ element, text }) => {
+        let behind = element;
+        while (getComputedStyle(behind).backgroundColor === 'rgba(0, 0, 0, 0)') behind = behind.parentElement;
+        return { text, colour: getComputedStyle(element).color, ground: getComputedStyle(behind).backgroundColor };
+      })
+  `);
+}
+
+/** WCAG 2.2: the ratio of the luminances of two colours, 1–21. */
+function contrast(one: string, other: string): number {
+  const [darker = 0, lighter = 0] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+  return (lighter + 0.05) / (darker + 0.05);
+}
+
+/** WCAG 2.2: relative luminance of an `rgb(…)` colour, 0–1. */
+function luminance(colour: string): number {
+  const [red = 0, green = 0, blue = 0] = [...colour.matchAll(/\d+/g)].map(([channel]) => {
+    const value = Number(channel) / 255;
+    return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}

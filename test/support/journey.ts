@@ -1,0 +1,106 @@
+import { openAdmission } from '../../src/holds/index.ts';
+import type { openShop } from './shop.ts';
+import { until } from './until.ts';
+
+export type TestShop = Awaited<ReturnType<typeof openShop>>;
+
+/** A basket as the tests read it. */
+export type ShownBasket = {
+  id: string;
+  status: string;
+  statusReason: string | null;
+  version: number;
+  customer: { id: string | null; email: string | null } | null;
+  totals: { due: number };
+  createdAt: string;
+  expiresAt: string;
+  activatedAt: string | null;
+  extendableUntil: string;
+  late: boolean;
+  orderId: string | null;
+};
+export type Created = ShownBasket & { startBasketUrl: string };
+
+/** A problem document as the tests read it, with the extensions that they look at. */
+export type ShownProblem = {
+  code: string;
+  detail: string;
+  requestId: string;
+  redirectUrl?: string;
+  errors?: object[];
+  basketStatus?: string;
+  statusReason?: string | null;
+};
+
+export type Redeemed = {
+  basket: ShownBasket;
+  customer: { id: string | null; registered: boolean; login: string };
+  session: { token: string; expiresAt: string };
+  redirectUrl: string;
+  expiredBasketIds: string[];
+};
+export type CheckedOut = { basket: ShownBasket; leaseId: string; leaseExpiresAt: string; amountDue: number };
+export type Redirected = { basket: ShownBasket; redirectUrl: string };
+
+/** Creates a basket of one `stalls` unless `body` says otherwise. Throws unless it is created. */
+export async function createBasket(
+  shop: TestShop,
+  body: object = {},
+  backEnd: TestShop['backEnd'] = shop.backEnd,
+): Promise<Created> {
+  const items = [{ itemId: 'stalls', quantity: 1 }];
+  const created = await backEnd.request<Created>('POST', '/v1/baskets', { items, ...body });
+  if (created.status !== 201) throw new Error(`the basket was not created: ${created.text}`);
+  return created.body;
+}
+
+/** Presses the button of a start link's page and gives the confirmation token that the shop front end gets. */
+export async function pressLink(startBasketUrl: string): Promise<string> {
+  const response = await fetch(startBasketUrl, { method: 'POST', redirect: 'manual' });
+  const location = response.headers.get('location');
+  const token = location === null ? null : new URL(location).searchParams.get('token');
+  if (token === null) throw new Error(`the click gave no token: ${response.status} ${location}`);
+  return token;
+}
+
+/** Redeems a confirmation token as the shop front end's server. */
+export function redeem(shop: TestShop, token: string, more: object = {}, headers: Record<string, string> = {}) {
+  return shop.frontEnd.request<Redeemed & ShownProblem>('POST', '/v1/confirmations', { token, ...more }, headers);
+}
+
+/** Clicks and redeems. Throws unless the basket was activated. */
+export async function activate(shop: TestShop, startBasketUrl: string, more: object = {}): Promise<Redeemed> {
+  const redeemed = await redeem(shop, await pressLink(startBasketUrl), more);
+  if (redeemed.status !== 200) throw new Error(`the token was not redeemed: ${redeemed.text}`);
+  return redeemed.body;
+}
+
+/** Reads a basket as the back end. */
+export async function readBasket(shop: TestShop, basketId: string): Promise<ShownBasket> {
+  return (await shop.backEnd.request<ShownBasket>('GET', `/v1/baskets/${basketId}`)).body;
+}
+
+/** Lets a live basket's time run out by Postgres' clock, as if it had been made earlier. Nobody is told. */
+export async function letExpire(shop: TestShop, ...basketIds: string[]): Promise<void> {
+  await shop.service.pool.query(
+    `UPDATE baskets SET expires_at = now() - interval '1 millisecond' WHERE shop_id = $1 AND basket_id = ANY($2)`,
+    [shop.shopId, basketIds],
+  );
+}
+
+/** Lets a basket's time run out and waits until the sweeper has given its stock back. */
+export async function letBeSwept(shop: TestShop, basketId: string): Promise<void> {
+  await letExpire(shop, basketId);
+  // Its hold is known, so that only the deadline changes: the sweeper looks at the basket within half a second.
+  await openAdmission(shop.service.redis).settle({ shopId: shop.shopId, basketId, takes: [] }, new Date(0));
+  await until(`basket ${basketId} is swept`, 12_000, async () => (await statusInRow(shop, basketId)) === 'expired');
+}
+
+/** The status as the row has it: a basket whose time has run out is live there until it is swept. */
+export async function statusInRow(shop: TestShop, basketId: string): Promise<string | undefined> {
+  const { rows } = await shop.service.pool.query<{ status: string }>(
+    'SELECT status FROM baskets WHERE shop_id = $1 AND basket_id = $2',
+    [shop.shopId, basketId],
+  );
+  return rows[0]?.status;
+}

@@ -1,0 +1,68 @@
+import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import type { Test } from 'tap';
+import { openRedis, type RedisConnection } from '../../src/platform/redis.ts';
+import { fromRunner } from './service.ts';
+
+/** The Redis that the tests share; each has a key prefix of its own. */
+export const redisUrl = () => fromRunner('TEST_REDIS_URL');
+
+/** A Redis URL that nothing listens on. */
+export const closedRedisUrl = 'redis://127.0.0.1:1';
+
+/** Opens Redis as the service does, through `url` if it is not to be the shared one. `errors` is what it reported. */
+export function openTestRedis(t: Test, { url = redisUrl(), keyPrefix = newKeyPrefix() } = {}) {
+  const errors: Error[] = [];
+  const connection = openRedis(url, keyPrefix, (error) => void errors.push(error));
+  t.teardown(() => connection.close());
+  return { connection, keyPrefix, errors };
+}
+
+/** A client that looks at the keys as they are, under the same prefix. */
+export function inspectRedis(t: Test, keyPrefix: string): Redis {
+  const client = new Redis(redisUrl(), { keyPrefix });
+  t.teardown(() => client.disconnect());
+  return client;
+}
+
+function newKeyPrefix(): string {
+  return `test:${randomBytes(8).toString('hex')}:`;
+}
+
+/** All keys under a prefix with what they hold, as plain values: two equal answers mean that nothing was written. */
+export async function contentsOfRedis(client: Redis): Promise<Record<string, unknown>> {
+  const { keyPrefix = '' } = client.options;
+  const contents: Record<string, unknown> = {};
+  // The prefix is added to the names of keys, but neither to a pattern nor to what is found.
+  for await (const found of client.scanStream({ match: `${keyPrefix}*`, count: 1000 })) {
+    for (const name of found as string[]) {
+      const key = name.slice(keyPrefix.length);
+      const type = await client.type(key);
+      if (type === 'hash') contents[key] = await client.hgetall(key);
+      else if (type === 'zset') contents[key] = await client.zrange(key, '0', '-1', 'WITHSCORES');
+      else contents[key] = await client.get(key);
+    }
+  }
+  return contents;
+}
+
+/** Watches what a service asks of Redis: `lost` counts what was not answered, `idle` waits for what is under way. */
+export function watchRedis(t: Test, connection: RedisConnection) {
+  const run: RedisConnection['run'] = connection.run.bind(connection);
+  const underWay = new Set<Promise<unknown>>();
+  let lost = 0;
+  const watched: RedisConnection['run'] = async (...request) => {
+    const reply = run(...request);
+    underWay.add(reply);
+    if (!(await reply).known) lost += 1;
+    underWay.delete(reply);
+    return reply;
+  };
+  t.intercept(connection, 'run', { value: watched });
+  return {
+    lost: () => lost,
+    async idle(): Promise<void> {
+      while (underWay.size > 0) await Promise.all(underWay);
+    },
+  };
+}

@@ -1,0 +1,52 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import type { Test } from 'tap';
+
+/**
+ * What the proxy does with what comes from the server behind it: passes it on, keeps it back until it passes again, or
+ * closes the connection in its place, so that a reply is lost after the request was served.
+ */
+type Replies = 'pass' | 'hang' | 'cut';
+
+/** Starts a proxy in front of a TCP server, for one test. `url` is the server's with the proxy's address in it. */
+export async function startTcpProxy(t: Test, serverUrl: string) {
+  const target = new URL(serverUrl);
+  let replies: Replies = 'pass';
+  const keptBack: (() => void)[] = [];
+  const sockets = new Set<Socket>();
+
+  const server = createServer((client) => {
+    const upstream = connect(Number(target.port), target.hostname);
+    for (const [socket, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      sockets.add(socket);
+      socket.on('close', () => other.destroy());
+      // A connection that breaks is closed, and closing is passed on.
+      socket.on('error', () => {});
+    }
+    client.on('data', (bytes) => upstream.write(bytes));
+    upstream.on('data', (bytes) => {
+      if (replies === 'pass') client.write(bytes);
+      else if (replies === 'hang') keptBack.push(() => client.write(bytes));
+      else client.destroy();
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+
+  const url = new URL(serverUrl);
+  url.hostname = '127.0.0.1';
+  url.port = String((server.address() as AddressInfo).port);
+  return {
+    url: url.href,
+    setReplies(next: Replies): void {
+      replies = next;
+      if (next === 'pass') for (const send of keptBack.splice(0)) send();
+    },
+  };
+}
