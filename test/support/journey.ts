@@ -12,6 +12,7 @@ export type ShownBasket = {
   version: number;
   customer: { id: string | null; email: string | null } | null;
   totals: { due: number };
+  serverTime: string;
   createdAt: string;
   expiresAt: string;
   activatedAt: string | null;
@@ -103,4 +104,41 @@ export async function statusInRow(shop: TestShop, basketId: string): Promise<str
     [shop.shopId, basketId],
   );
   return rows[0]?.status;
+}
+
+/** Puts an item of which there are `capacity`, at 1.00. */
+export async function putItem(shop: TestShop, itemId: string, capacity: number, more: object = {}): Promise<void> {
+  const item = { name: itemId, price: 100, capacity, ...more };
+  const { status, text } = await shop.owner.request('PUT', `/v1/items/${itemId}`, item);
+  if (status !== 200) throw new Error(text);
+}
+
+/** Creates a basket and activates it. */
+export async function openBasket(
+  shop: TestShop,
+  body: object = {},
+): Promise<Redeemed & Pick<Created, 'id' | 'startBasketUrl'>> {
+  const { id, startBasketUrl } = await createBasket(shop, body);
+  return { id, startBasketUrl, ...(await activate(shop, startBasketUrl)) };
+}
+
+/** Completes a basket as the payment back end. */
+export function complete(shop: TestShop, basketId: string, body: object, headers: Record<string, string> = {}) {
+  return shop.payments.request<Redirected & ShownProblem>('POST', `/v1/baskets/${basketId}/complete`, body, headers);
+}
+
+/** Starts checkout as the payment back end. */
+export function checkout(shop: TestShop, basketId: string, body: object = {}) {
+  return shop.payments.request<CheckedOut & ShownProblem>('POST', `/v1/baskets/${basketId}/checkout`, body);
+}
+
+/**
+ * Sends again what was answered 503, as `Retry-After` asks: a crowd on a slow machine may get that, and a test of what
+ * the crowd does to a basket is not about it.
+ */
+export function patiently<Answer extends { status: number }>(send: () => Promise<Answer>): Promise<Answer> {
+  return until('an answer other than 503', 20_000, async () => {
+    const answer = await send();
+    return answer.status !== 503 && answer;
+  });
 }

@@ -1,0 +1,53 @@
+import { readdir } from 'node:fs/promises';
+import pg from 'pg';
+import t from 'tap';
+import { migrate } from '../../src/platform/migrations.ts';
+import { createDatabase, startTestService } from '../support/service.ts';
+
+const files = (await readdir(new URL('../../migrations', import.meta.url))).filter((name) => name.endsWith('.sql'));
+const names = files.map((name) => name.replace(/\.sql$/, '')).sort();
+const latest = Math.max(...names.map((name) => Number.parseInt(name, 10)));
+
+t.test('twenty replicas that migrate one empty database at once all succeed and run each migration once', async (t) => {
+  const url = await createDatabase(t);
+  await query(url, 'DROP SCHEMA public CASCADE; CREATE SCHEMA public');
+  const runs = await Promise.all(Array.from({ length: 20 }, () => migrate(url)));
+  t.same(runs.flat().sort(), names, 'each was run by one of them');
+  const applied = await query(url, 'SELECT name FROM migrations ORDER BY name');
+  t.same(
+    applied.map(({ name }) => name),
+    names,
+  );
+});
+
+t.test('a build that is too old for the schema neither migrates nor serves', async (t) => {
+  const databaseUrl = await createDatabase(t);
+  await query(databaseUrl, `UPDATE service_state SET oldest_usable_build = ${latest + 1}`);
+  await t.rejects(migrate(databaseUrl), { message: new RegExp(`migration ${latest + 1} or later`) });
+  await t.rejects(startTestService(t, { databaseUrl }), { message: new RegExp(`migration ${latest + 1} or later`) });
+});
+
+t.test('a newer database that names an older build as the oldest usable one is served', async (t) => {
+  const databaseUrl = await createDatabase(t);
+  await query(databaseUrl, `INSERT INTO migrations (name, run_on) VALUES ('${latest + 1}_from-the-future', now())`);
+  const { url } = await startTestService(t, { databaseUrl });
+  t.equal((await fetch(`${url}/health/ready`)).status, 200);
+});
+
+t.test('a database that lacks migrations is not served', async (t) => {
+  const databaseUrl = await createDatabase(t);
+  await query(databaseUrl, `DELETE FROM migrations WHERE name = '${names.at(-1)}'`);
+  await t.rejects(startTestService(t, { databaseUrl }), { message: /npm run migrate/ }, 'one is missing');
+  await query(databaseUrl, 'DROP SCHEMA public CASCADE; CREATE SCHEMA public');
+  await t.rejects(startTestService(t, { databaseUrl }), { message: /npm run migrate/ }, 'all are missing');
+});
+
+async function query(url: string, statement: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query(statement)).rows;
+  } finally {
+    await client.end();
+  }
+}

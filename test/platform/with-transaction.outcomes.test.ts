@@ -1,0 +1,92 @@
+import t from 'tap';
+import { refuse } from '../../src/errors.ts';
+import { openPostgres, type Queryable, withTransaction } from '../../src/platform/postgres.ts';
+import { createDatabase } from '../support/service.ts';
+
+const pool = openPostgres(await createDatabase(t), () => {});
+t.teardown(() => pool.end());
+await pool.query('CREATE TABLE counters (id integer PRIMARY KEY, n integer NOT NULL)');
+await pool.query('INSERT INTO counters VALUES (1, 0), (2, 0)');
+t.beforeEach(async () => void (await pool.query('UPDATE counters SET n = 0')));
+
+const raise = (tx: Queryable, id: number) => tx.query('UPDATE counters SET n = n + 1 WHERE id = $1', [id]);
+async function counts(): Promise<number[]> {
+  const { rows } = await pool.query<{ n: number }>('SELECT n FROM counters ORDER BY id');
+  return rows.map(({ n }) => n);
+}
+
+t.test('a refusal rolls back what was written before it and is returned', async (t) => {
+  const result = await withTransaction(pool, async (tx) => {
+    await raise(tx, 1);
+    return refuse('not_found');
+  });
+  t.same(result, { refused: 'not_found' });
+  t.same(await counts(), [0, 0]);
+});
+
+t.test('any other result commits', async (t) => {
+  t.equal(await withTransaction(pool, async (tx) => (await raise(tx, 1)).rowCount), 1);
+  t.same(await counts(), [1, 0]);
+});
+
+t.test('a refusal that the caller wants kept commits what was written before it', async (t) => {
+  const work = async (tx: Queryable) => {
+    await raise(tx, 1);
+    return refuse('expired_stock_gone');
+  };
+  t.same(await withTransaction(pool, work, () => true), { refused: 'expired_stock_gone' });
+  t.same(await counts(), [1, 0]);
+});
+
+t.test('an exception rolls back, is thrown on, and the work is not repeated', async (t) => {
+  let runs = 0;
+  const work = async (tx: Queryable) => {
+    runs += 1;
+    await raise(tx, 1);
+    throw new Error('an invariant is broken');
+  };
+  await t.rejects(withTransaction(pool, work), { message: 'an invariant is broken' });
+  t.equal(runs, 1);
+  t.same(await counts(), [0, 0]);
+});
+
+t.test('of two transactions that deadlock both are committed in the end, each once', async (t) => {
+  let bothHoldOne = () => {};
+  const gathered = new Promise<void>((resolve) => {
+    bothHoldOne = resolve;
+  });
+  let runs = 0;
+  const crossing = (first: number, second: number) =>
+    withTransaction(pool, async (tx) => {
+      runs += 1;
+      await tx.query(`SET LOCAL deadlock_timeout = '50ms'`);
+      await raise(tx, first);
+      if (runs >= 2) bothHoldOne();
+      await gathered;
+      await raise(tx, second);
+      return 'done';
+    });
+  t.same(await Promise.all([crossing(1, 2), crossing(2, 1)]), ['done', 'done']);
+  t.equal(runs, 3, 'the one that Postgres ended ran again');
+  t.same(await counts(), [2, 2]);
+});
+
+t.test('work that Postgres keeps ending is given up after the third run', async (t) => {
+  let runs = 0;
+  const work = (tx: Queryable) => {
+    runs += 1;
+    return tx.query(`DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END $$`);
+  };
+  await t.rejects(withTransaction(pool, work), { code: '40001' });
+  t.equal(runs, 3);
+});
+
+t.test('a connection that broke inside a transaction is not used again', async (t) => {
+  const work = (tx: Queryable) => tx.query('SELECT pg_terminate_backend(pg_backend_pid())');
+  await t.rejects(withTransaction(pool, work));
+  const after = await Promise.all(
+    Array.from({ length: 20 }, () => withTransaction(pool, async (tx) => (await raise(tx, 1)).rowCount)),
+  );
+  t.same(new Set(after), new Set([1]));
+  t.same(await counts(), [20, 0]);
+});
