@@ -1,0 +1,109 @@
+import t from 'tap';
+import { api, mintToken } from '../support/service.ts';
+import { openShop } from '../support/shop.ts';
+
+const scopes = [
+  'platform',
+  'shop:write',
+  'catalogue:read',
+  'webhooks:write',
+  'baskets:read',
+  'baskets:write',
+  'customers:login',
+  'confirmations:redeem',
+  'orders:write',
+];
+
+const managing = ['platform', 'shop:write'];
+const reading = ['catalogue:read', 'baskets:write', 'shop:write'];
+const writing = ['shop:write'];
+
+/** Who may call what: any one of the scopes suffices. */
+const rules: Record<string, string[]> = {
+  'PUT /v1/shops/{shopId}': managing,
+  'PATCH /v1/shops/{shopId}': managing,
+  'GET /v1/shops/{shopId}': managing,
+  'PUT /v1/events/{eventId}': writing,
+  'PATCH /v1/events/{eventId}': writing,
+  'GET /v1/events/{eventId}': reading,
+  'POST /v1/events/{eventId}/cancel': writing,
+  'PUT /v1/items/{itemId}': writing,
+  'PATCH /v1/items/{itemId}': writing,
+  'GET /v1/items/{itemId}': reading,
+  'PUT /v1/items': writing,
+  'GET /v1/items': reading,
+  'PUT /v1/pools/{poolId}': writing,
+  'GET /v1/pools/{poolId}': reading,
+  'POST /v1/baskets': ['baskets:write'],
+  'GET /v1/baskets': ['baskets:read'],
+  'GET /v1/baskets/{basketId}': ['baskets:read'],
+  'PATCH /v1/baskets/{basketId}': ['baskets:write'],
+  'POST /v1/baskets/{basketId}/cancel': ['baskets:write'],
+  'POST /v1/baskets/{basketId}/link': ['baskets:write'],
+  'DELETE /v1/baskets/{basketId}/link': ['baskets:write'],
+  'POST /v1/confirmations': ['confirmations:redeem'],
+  'POST /v1/baskets/{basketId}/checkout': ['orders:write'],
+  'DELETE /v1/baskets/{basketId}/checkout': ['orders:write'],
+  'POST /v1/baskets/{basketId}/checkout/fail': ['orders:write'],
+  'POST /v1/baskets/{basketId}/complete': ['orders:write'],
+};
+
+const shop = await openShop(t);
+
+t.test('each call is open to the scopes that it names, one of them sufficing, and to no others', async (t) => {
+  const { body: document } = await api(shop.service.url, null).request<{ paths: Record<string, object> }>(
+    'GET',
+    '/openapi.json',
+  );
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  const underV1 = operations.filter((operation) => operation.includes(' /v1/'));
+  t.same(underV1.sort(), Object.keys(rules).sort(), 'every call under /v1 has a rule here');
+
+  for (const [operation, allowed] of Object.entries(rules)) {
+    const [method = '', template = ''] = operation.split(' ');
+    const path = template.replace('{shopId}', shop.shopId).replace(/\{\w+\}/, 'unknown');
+    // A body that cannot be read: whether the caller may call at all is said first.
+    const statusWith = async (scope: string) =>
+      shop
+        .as(await mintToken({ shop: shop.shopId, scope }))
+        .request<{ code: string; detail: string }>(method, path, method === 'GET' ? undefined : '{');
+    const others = scopes.filter((scope) => !allowed.includes(scope));
+    const refused = await statusWith(others.join(' '));
+    t.match(refused, { status: 403, body: { code: 'forbidden' } }, `${operation} with every scope but its own`);
+    for (const scope of allowed) {
+      t.match(refused.body.detail, scope, `${operation} names ${scope}`);
+      t.notMatch((await statusWith(scope)).status, /401|403/, `${operation} with ${scope}`);
+    }
+  }
+});
+
+t.test('a scope is a whole word', async (t) => {
+  for (const scope of [
+    'baskets:rea',
+    'baskets:read2',
+    'baskets:',
+    'BASKETS:READ',
+    '*',
+    'baskets:write,baskets:read',
+    '',
+  ]) {
+    const client = await shop.withScope(scope);
+    t.equal((await client.request('GET', '/v1/baskets')).status, 403, JSON.stringify(scope));
+  }
+});
+
+t.test('a credential of the platform alone manages shops and acts for none', async (t) => {
+  const platform = shop.as(await mintToken({ scope: 'platform baskets:read baskets:write shop:write' }));
+  t.equal((await platform.request('GET', '/v1/shops/roxy')).status, 200);
+  for (const [method, path] of [
+    ['GET', '/v1/baskets'],
+    ['POST', '/v1/baskets'],
+    ['GET', '/v1/items/stalls'],
+    ['PUT', '/v1/items/stalls'],
+  ] as const) {
+    const { status } = await platform.request(method, path, method === 'GET' ? undefined : {});
+    t.equal(status, 403, `${method} ${path}`);
+  }
+});

@@ -1,0 +1,73 @@
+import t from 'tap';
+import { createBasket } from '../support/journey.ts';
+import { contentsOf } from '../support/refusal.ts';
+import { api, mintToken, visit } from '../support/service.ts';
+import { openShop } from '../support/shop.ts';
+
+const asked = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
+
+const shop = await openShop(t);
+
+t.test('a method that a path does not have is a 405 that names those it has, and does nothing', async (t) => {
+  const { id } = await createBasket(shop);
+  const { body: document } = await shop.backEnd.request<{ paths: Record<string, object> }>('GET', '/openapi.json');
+  const documented = Object.entries(document.paths).map(([path, methods]) => ({
+    path: path.replace('{basketId}', id).replace('{shopId}', 'roxy').replace('{eventId}', 'evt-1'),
+    methods: Object.keys(methods).map((method) => method.toUpperCase()),
+  }));
+  const unlisted = ['/health/live', '/health/ready', '/openapi.json', '/problems/not_found'];
+  const before = await contentsOf(shop.service.pool);
+  for (const { path, methods } of [...documented, ...unlisted.map((path) => ({ path, methods: ['GET'] }))]) {
+    const refused = asked.filter((method) => !methods.includes(method));
+    t.notSame(refused, [], path);
+    for (const method of refused) {
+      const answer = await shop.owner.request(method, path, method === 'GET' ? undefined : {});
+      t.match(answer, { status: 405, body: { code: 'method_not_allowed' } }, `${method} ${path}`);
+      const allowed = answer.headers.get('allow')?.split(', ') ?? [];
+      // OPTIONS is there too where a page of the shop may call.
+      const expected = methods.includes('GET') ? [...methods, 'HEAD'] : methods;
+      t.same(allowed.filter((name) => name !== 'OPTIONS').sort(), expected.sort(), `${method} ${path}: ${allowed}`);
+    }
+  }
+  t.same(await contentsOf(shop.service.pool), before, 'nothing was written');
+});
+
+t.test('HEAD is GET without the body, and neither it nor OPTIONS has an effect', async (t) => {
+  const { id, startBasketUrl } = await createBasket(shop);
+  const authorization = `Bearer ${await mintToken({ shop: 'roxy', scope: 'baskets:read shop:write' })}`;
+  const before = await contentsOf(shop.service.pool);
+  const paths = [
+    '/v1/shops/roxy',
+    '/v1/events/evt-1',
+    '/v1/items',
+    '/v1/items/stalls',
+    '/v1/baskets',
+    `/v1/baskets/${id}`,
+    '/v1/baskets/unknown',
+    '/openapi.json',
+    '/problems/not_found',
+    '/health/ready',
+    new URL(startBasketUrl).pathname,
+  ];
+  for (const path of paths) {
+    const visited = async (method: string) => {
+      const { status, headers, text } = await visit(`${shop.service.url}${path}`, { authorization }, method);
+      // The time of a basket moves on between the two, and with it nothing but these.
+      const { date, 'x-request-id': requestId, ...same } = headers;
+      return { status, headers: same, text };
+    };
+    const got = await visited('GET');
+    t.not(got.text, '', path);
+    t.same(await visited('HEAD'), { ...got, text: '' }, `HEAD ${path}`);
+    t.match((await visited('OPTIONS')).status, /^(204|405)$/, `OPTIONS ${path}`);
+  }
+  t.same(await contentsOf(shop.service.pool), before, 'nothing was written');
+});
+
+t.test('a path that is not there is a 404 whatever the method and the credential', async (t) => {
+  for (const client of [api(shop.service.url, null), shop.owner]) {
+    for (const method of asked) {
+      t.match(await client.request(method, '/v1/nothing/here'), { status: 404, body: { code: 'not_found' } }, method);
+    }
+  }
+});

@@ -1,0 +1,87 @@
+import t from 'tap';
+import { createBasket } from '../support/journey.ts';
+import { contentsOf } from '../support/refusal.ts';
+import { mintToken } from '../support/service.ts';
+import { openShop } from '../support/shop.ts';
+import { sendRaw } from '../support/socket.ts';
+
+const body = '{"items":[{"itemId":"stalls","quantity":1}]}';
+const tooLong = 64 * 1024 + 1;
+const bulkTooLong = 1024 * 1024 + 1;
+
+const shop = await openShop(t);
+
+t.test('what no HTTP client would send is refused as a problem, with nothing written', async (t) => {
+  const token = await mintToken({ shop: 'roxy', scope: 'baskets:write baskets:read shop:write' });
+  const as = `Authorization: Bearer ${token}\r\nContent-Type: application/json\r\n`;
+  const post = (headers: string, sent: string, path = '/v1/baskets', method = 'POST') =>
+    `${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${as}${headers}\r\n${sent}`;
+  const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${as}\r\n`;
+  const chunked = (bytes: number) => `${bytes.toString(16)}\r\n${'a'.repeat(bytes)}\r\n0\r\n\r\n`;
+  const cases = [
+    ['a path that is no URL', 400, get('/v1/baskets/%zz')],
+    ['NUL in a path', 404, get('/v1/baskets/%00')],
+    ['NUL in another path', 404, get('/v1/items/%00')],
+    ['a way up in a path', 404, get('/v1/baskets/..%2fadmin')],
+    ['a way up to another route', 404, get('/v1/baskets/..%2f..%2fhealth%2flive')],
+    ['a slash in an id', 404, get('/v1/baskets/a%2fb')],
+    ['an empty segment', 404, get('//v1/baskets')],
+    ['an id that is too long', 404, get(`/v1/items/${'a'.repeat(129)}`)],
+    ['an id that is far too long', 404, get(`/v1/baskets/${'a'.repeat(5000)}`)],
+    ['a start link that is far too long', 403, get(`/b/${'a'.repeat(5000)}`)],
+    ['NUL in a start link', 403, get('/b/%00')],
+    ['another spelling of a route', 404, get('/V1/baskets')],
+    ['two Host headers', 400, `GET /v1/baskets HTTP/1.1\r\nHost: x\r\nHost: y\r\nConnection: close\r\n${as}\r\n`],
+    ['a header of 20 kB', 431, `GET /v1/baskets HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(20_000)}\r\n\r\n`],
+    ['10,000 headers', 431, `GET /v1/baskets HTTP/1.1\r\nHost: x\r\n${'X-A: a\r\n'.repeat(10_000)}\r\n`],
+    ['no HTTP', 400, 'hello\r\n\r\n'],
+    ['a length and chunks', 400, post('Content-Length: 5\r\nTransfer-Encoding: chunked\r\n', '0\r\n\r\n')],
+    ['a length that is no number', 400, post('Content-Length: many\r\n', body)],
+    ['a body too long by its length', 413, post(`Content-Length: ${tooLong}\r\n`, '')],
+    ['a body too long without a length', 413, post('Transfer-Encoding: chunked\r\n', chunked(tooLong))],
+    ['a bulk body too long', 413, post(`Content-Length: ${bulkTooLong}\r\n`, '', '/v1/items', 'PUT')],
+    ['a bulk-sized body elsewhere', 413, post(`Content-Length: ${tooLong}\r\n`, '', '/v1/items/x', 'PUT')],
+  ] as const;
+  const before = await contentsOf(shop.service.pool);
+  for (const [what, status, bytes] of cases) {
+    const answer = await sendRaw(shop.service.url, bytes);
+    t.equal(answer.status, status, `${what}: ${answer.head}`);
+    t.match(answer.head, /^content-type: application\/problem\+json/im, what);
+    const problem: unknown = JSON.parse(answer.body);
+    t.match(problem, { type: /\/problems\//, title: /./, status, detail: /./, code: /./, requestId: /./ }, what);
+    t.notMatch(answer.body, /%00|%zz|aaaa|admin/, `${what}: the path is not echoed`);
+    t.ok(answer.closed, `${what}: the connection is closed`);
+  }
+  const withoutHost = await sendRaw(shop.service.url, `GET /v1/baskets HTTP/1.1\r\nConnection: close\r\n${as}\r\n`);
+  t.equal(withoutHost.status, 400, 'no Host');
+  t.same(await contentsOf(shop.service.pool), before, 'nothing was written');
+  t.equal((await shop.backEnd.request('GET', '/v1/baskets')).status, 200, 'and the service goes on');
+});
+
+t.test('URLs that are minted name the configured origin, whatever the request says of itself', async (t) => {
+  const token = await mintToken({ shop: 'roxy', scope: 'baskets:write' });
+  const answer = await sendRaw(
+    shop.service.url,
+    `POST http://evil.example/v1/baskets HTTP/1.1\r\nHost: evil.example\r\nX-Forwarded-Host: evil.example\r\n` +
+      `X-Forwarded-Proto: https\r\nForwarded: host=evil.example\r\nConnection: close\r\nAuthorization: Bearer ${token}\r\n` +
+      `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  );
+  t.equal(answer.status, 201, answer.body);
+  const { startBasketUrl } = JSON.parse(answer.body) as { startBasketUrl: string };
+  t.equal(new URL(startBasketUrl).origin, shop.service.config.publicUrl);
+  t.notMatch(`${answer.head}${answer.body}`, 'evil.example');
+});
+
+t.test('a caller that goes away in the middle of its body leaves nothing behind', async (t) => {
+  await createBasket(shop);
+  const token = await mintToken({ shop: 'roxy', scope: 'baskets:write' });
+  const before = await contentsOf(shop.service.pool);
+  const { status } = await sendRaw(
+    shop.service.url,
+    `POST /v1/baskets HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${body.length + 1}\r\n\r\n${body}`,
+    { thenLeave: true },
+  );
+  t.not(status, 201);
+  t.same(await contentsOf(shop.service.pool), before);
+});
