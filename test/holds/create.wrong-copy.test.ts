@@ -1,0 +1,66 @@
+import t from 'tap';
+import { audit } from '../support/audit.ts';
+import type { Created, ShownProblem } from '../support/journey.ts';
+import { contentsOfRedis, inspectRedis, redisUrl } from '../support/redis.ts';
+import { openShop } from '../support/shop.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
+import { until } from '../support/until.ts';
+
+const proxy = await startTcpProxy(t, redisUrl());
+const shop = await openShop(t, { config: { redisUrl: proxy.url } });
+const keys = inspectRedis(t, shop.service.redisKeyPrefix);
+
+async function putItem(itemId: string, capacity: number): Promise<void> {
+  await shop.owner.request('PUT', `/v1/items/${itemId}`, { name: itemId, price: 100, capacity });
+}
+const create = (itemId: string) =>
+  shop.backEnd.request<Created & ShownProblem>('POST', '/v1/baskets', { items: [{ itemId, quantity: 1 }] });
+const rowOf = (itemId: string) => `{bl:1}:stock:${shop.shopId}/item:${itemId}`;
+const taken = (itemId: string) => keys.hget(rowOf(itemId), 'taken');
+
+t.test('keys that Redis loses while baskets are created oversell nothing', async (t) => {
+  await putItem('flushed', 40);
+  const flush = async () => {
+    const names = Object.keys(await contentsOfRedis(keys));
+    if (names.length > 0) await keys.del(...names);
+  };
+  const creations = Array.from({ length: 64 }, async (_, at) => {
+    if (at % 16 === 8) await flush();
+    return (await create('flushed')).status;
+  });
+  const statuses = await Promise.all(creations);
+  t.equal(statuses.filter((status) => status === 201).length, 40);
+  t.equal(statuses.filter((status) => status === 409).length, 24);
+  await audit(shop.service.pool);
+});
+
+t.test('where Redis believes too much to be free Postgres refuses, and Redis is corrected', async (t) => {
+  await putItem('too-low', 2);
+  t.same([(await create('too-low')).status, (await create('too-low')).status], [201, 201]);
+  await keys.hset(rowOf('too-low'), 'taken', '0');
+  const refused = await create('too-low');
+  t.match(refused.body, { code: 'insufficient_stock', errors: [{ itemId: 'too-low', requested: 1, available: 0 }] });
+  await until('Redis is corrected', 3000, async () => (await taken('too-low')) === '2');
+  await audit(shop.service.pool);
+});
+
+t.test('what Redis wrongly calls sold out is sold within seconds, and Redis is corrected', async (t) => {
+  await putItem('too-high', 2);
+  await keys.hset(rowOf('too-high'), 'taken', '2');
+  await until('a basket is created', 3000, async () => (await create('too-high')).status === 201);
+  await until('Redis is corrected', 3000, async () => (await taken('too-high')) === '1');
+  t.same(await shop.availability('too-high'), { capacity: 2, held: 1, sold: 0, available: 1 });
+  await audit(shop.service.pool);
+});
+
+t.test('a Redis that hangs fails no creation', async (t) => {
+  await putItem('hung', 100);
+  proxy.setReplies('hang');
+  t.teardown(() => proxy.setReplies('pass'));
+  const startedMs = performance.now();
+  const answers = await Promise.all(Array.from({ length: 32 }, () => create('hung')));
+  const tookMs = performance.now() - startedMs;
+  t.same(new Set(answers.map(({ status }) => status)), new Set([201]));
+  t.ok(tookMs < 2000, `32 at once took ${tookMs} ms`);
+  await audit(shop.service.pool);
+});
