@@ -81,6 +81,7 @@ export async function startCheckout(
         status: 'checkout' as const,
         leaseId,
         customerId: basket.customerId ?? customerId,
+        sessionCustomerId: signedInAs,
         expiresAt: latest(basket.expiresAt, atLeast),
         expiresAtBeforeCheckout: basket.expiresAt,
       };

@@ -116,9 +116,10 @@ t.test('a request is one line of the log, with its route pattern, and no secret 
   const database = new pg.Client({ connectionString: service.databaseUrl });
   await database.connect();
   t.teardown(() => database.end());
-  await database.query(
-    'ALTER TABLE baskets ADD CONSTRAINT breaks CHECK (customer_id IS NULL AND version < 0) NOT VALID',
-  );
+  await database.query(`
+    CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN RAISE EXCEPTION 'told to fail' USING DETAIL = row_to_json(NEW)::text; END $$;
+    CREATE TRIGGER fail BEFORE INSERT ON baskets FOR EACH ROW EXECUTE FUNCTION fail()`);
   const broken = await backEnd.request('POST', '/v1/baskets', body);
   t.equal(broken.status, 500);
 

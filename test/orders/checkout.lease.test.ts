@@ -199,6 +199,15 @@ t.test('a basket that nobody opened, and one that has ended, cannot be checked o
   });
 });
 
+t.test('a customer whom the back end named at checkout need not be named again after Back', async (t) => {
+  const guest = await openBasket(shop);
+  const session = shop.as(guest.session.token);
+  t.equal((await checkout(shop, guest.id, { customerId: 'cus-4' })).status, 200);
+  t.equal((await readBasket(shop, guest.id)).customer?.id, 'cus-4', 'the guest’s basket takes them on');
+  t.equal((await back(guest.id)).status, 200);
+  t.match(await session.request('POST', `/v1/baskets/${guest.id}/checkout`), { status: 200 });
+});
+
 t.test('a shop that needs a user name starts no checkout without one', async (t) => {
   await shop.owner.request('PUT', '/v1/shops/roxy', { ...shopSettings, customer: { usernameRequired: true } });
   t.teardown(() => shop.owner.request('PUT', '/v1/shops/roxy', shopSettings));
