@@ -1,6 +1,7 @@
 import t from 'tap';
 import { audit } from '../support/audit.ts';
 import { activate, createBasket, letExpire, readBasket, type ShownBasket } from '../support/journey.ts';
+import { contentsOfRedis, inspectRedis } from '../support/redis.ts';
 import { assertRefused } from '../support/refusal.ts';
 import { visit } from '../support/service.ts';
 import { openShop } from '../support/shop.ts';
@@ -12,7 +13,7 @@ const cancel = (id: string, headers: Record<string, string> = {}) =>
 t.test('a cancelled basket gives its stock back before it is answered, in Postgres and in Redis', async (t) => {
   await shop.owner.request('PUT', '/v1/items/all', { name: 'All', price: 1, capacity: 8 });
   const wholeStock = { items: [{ itemId: 'all', quantity: 8 }] };
-  // Redis refuses what it still counts as held, Postgres likewise: whoever can take it all again has both.
+  const redis = inspectRedis(t, shop.service.redisKeyPrefix);
   for (let round = 0; round < 3; round += 1) {
     const { id, startBasketUrl } = await createBasket(shop, wholeStock);
     t.match(await shop.availability('all'), { held: 8, available: 0 });
@@ -20,6 +21,9 @@ t.test('a cancelled basket gives its stock back before it is answered, in Postgr
     const { status, body } = await cancel(id);
     t.match({ status, body }, { status: 200, body: { status: 'cancelled', statusReason: 'requested' } });
     t.match(await shop.availability('all'), { held: 0, available: 8 });
+    const kept = await contentsOfRedis(redis);
+    t.match(Object.entries(kept).find(([key]) => key.endsWith(':stock:roxy/item:all'))?.[1], { taken: '0' });
+    t.notOk(JSON.stringify(kept).includes(id), 'Redis has forgotten its hold and its deadline');
     t.same(await readBasket(shop, id).then(({ version }) => version), body.version);
     const click = await visit(startBasketUrl, { accept: 'application/json' });
     t.match(click, { status: 410, text: /basket_cancelled/ }, 'and the link is dead');
