@@ -8,8 +8,11 @@ import type { Test } from 'tap';
  */
 type Replies = 'pass' | 'hang' | 'cut';
 
-/** Starts a proxy in front of a TCP server, for one test. `url` is the server's with the proxy's address in it. */
-export async function startTcpProxy(t: Test, serverUrl: string) {
+/**
+ * Starts a proxy in front of a TCP server, for one test, on any port unless one is given. `url` is the server's with the
+ * proxy's address in it.
+ */
+export async function startTcpProxy(t: Test, serverUrl: string, port = 0) {
   const target = new URL(serverUrl);
   let replies: Replies = 'pass';
   const keptBack: (() => void)[] = [];
@@ -32,7 +35,7 @@ export async function startTcpProxy(t: Test, serverUrl: string) {
       else if (replies === 'hang') keptBack.push(() => client.write(bytes));
       else client.destroy();
     });
-  }).listen(0, '127.0.0.1');
+  }).listen(port, '127.0.0.1');
   await once(server, 'listening');
   t.teardown(() => {
     server.close();
