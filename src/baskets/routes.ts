@@ -33,7 +33,7 @@ export type BasketRouteDeps = CreateDeps & {
   startLink: (basket: Basket, linkKid: string) => Promise<string>;
 };
 
-export const basketParams = Type.Object({ basketId: Id });
+export const basketParams = Type.Object({ id: Id });
 export const basketRefusals = problemResponses(400, 401, 403, 404, 409, 410, 412, 422, 429, 503);
 
 /** Who calls a basket route: a back end with a shop, or a session. */
@@ -58,7 +58,7 @@ export async function answerChange(
   show: (shown: BasketAnswer, result: Answered) => unknown,
 ): Promise<FastifyReply> {
   const caller = basketCaller(request);
-  const { basketId } = request.params as Static<typeof basketParams>;
+  const { id: basketId } = request.params as Static<typeof basketParams>;
   const key = idempotencyKeyOf(request, caller);
   if (isRefusal(key)) throw new RefusalError(key);
   const result = await change(caller, basketId, { key, ifMatch: request.headers['if-match'] });
@@ -76,7 +76,7 @@ export function basketHeaders(reply: FastifyReply, basket: Basket, replayed: boo
 /** Whether the basket in the path exists for the caller, for a 404 in place of a 400. */
 export function basketExists(pool: pg.Pool): (request: FastifyRequest) => Promise<boolean> {
   return async (request) => {
-    const { basketId } = request.params as Static<typeof basketParams>;
+    const { id: basketId } = request.params as Static<typeof basketParams>;
     return !isRefusal(await getBasket(pool, basketCaller(request), basketId));
   };
 }
@@ -167,7 +167,7 @@ export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
   );
 
   app.get(
-    '/v1/baskets/:basketId',
+    '/v1/baskets/:id',
     {
       config: { access: { scopes: ['baskets:read'], session: true }, exists: basketExists(deps.pool) },
       schema: {
@@ -180,7 +180,7 @@ export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
     },
     async (request, reply) => {
       const caller = basketCaller(request);
-      const found = await getBasket(deps.pool, caller, request.params.basketId);
+      const found = await getBasket(deps.pool, caller, request.params.id);
       if (isRefusal(found)) return sendProblem(reply, found);
       const { basket, now } = found;
       basketHeaders(reply, basket, false);
@@ -191,7 +191,7 @@ export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
   );
 
   app.patch(
-    '/v1/baskets/:basketId',
+    '/v1/baskets/:id',
     {
       config: { access: { scopes: ['baskets:write'] }, exists: basketExists(deps.pool) },
       schema: {
@@ -221,7 +221,7 @@ export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
   );
 
   app.post(
-    '/v1/baskets/:basketId/cancel',
+    '/v1/baskets/:id/cancel',
     {
       config: { access: { scopes: ['baskets:write'] }, exists: basketExists(deps.pool) },
       schema: {

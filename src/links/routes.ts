@@ -38,7 +38,7 @@ export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
   };
 
   app.post(
-    '/v1/baskets/:basketId/link',
+    '/v1/baskets/:id/link',
     {
       config: minting,
       schema: {
@@ -61,7 +61,7 @@ export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
   );
 
   app.delete(
-    '/v1/baskets/:basketId/link',
+    '/v1/baskets/:id/link',
     {
       config: minting,
       schema: {

@@ -20,7 +20,7 @@ export function orderRoutes(app: Api, deps: OrderDeps): void {
   }
 
   app.post(
-    '/v1/baskets/:basketId/checkout',
+    '/v1/baskets/:id/checkout',
     {
       config: paying,
       schema: {
@@ -47,7 +47,7 @@ export function orderRoutes(app: Api, deps: OrderDeps): void {
   );
 
   app.delete(
-    '/v1/baskets/:basketId/checkout',
+    '/v1/baskets/:id/checkout',
     {
       config: paying,
       schema: {
@@ -67,7 +67,7 @@ export function orderRoutes(app: Api, deps: OrderDeps): void {
   );
 
   app.post(
-    '/v1/baskets/:basketId/checkout/fail',
+    '/v1/baskets/:id/checkout/fail',
     {
       config: ordering,
       schema: {
@@ -94,7 +94,7 @@ export function orderRoutes(app: Api, deps: OrderDeps): void {
   );
 
   app.post(
-    '/v1/baskets/:basketId/complete',
+    '/v1/baskets/:id/complete',
     {
       config: ordering,
       schema: {

@@ -140,7 +140,7 @@ t.test('a request is one line of the log, with its route pattern, and no secret 
     '/b/:token',
     '/health/live',
     '/v1/baskets',
-    '/v1/baskets/:basketId',
+    '/v1/baskets/:id',
     '/v1/confirmations',
     '/v1/items/:itemId',
     '/v1/shops/:shopId',
