@@ -1,14 +1,29 @@
-import type { Queryable } from '../platform/postgres.ts';
+import type pg from 'pg';
+import { type Queryable, withTransaction } from '../platform/postgres.ts';
 import { announceBaskets } from '../webhooks/index.ts';
 import type { BasketRow, BasketStatus, Creation, CreationOutcome } from './model.ts';
 
 /**
- * One statement, so one round trip and one transaction, for a batch of one or many creations.
+ * Locks the stock rows of a batch in the order of their ids. A statement of its own: the one that decides must begin
+ * when the locks are had, since under load a single one was seen to decide on rows as they were when it began.
+ */
+const lockSql = `
+SELECT FROM stock s WHERE (s.shop_id, s.stock_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+ORDER BY s.shop_id, s.stock_id FOR UPDATE`;
+
+type Committed = {
+  current: boolean;
+  fits: boolean;
+  created: BasketRow[] | null;
+  stock: { stock_id: string; available: number | null }[] | null;
+};
+
+/**
+ * Decides and writes a batch of one or many creations, on stock rows that lockSql has locked.
  *
- * `locked` takes the stock rows in the order of their ids and, like every locking read under READ COMMITTED, gives each
- * row as it is once the lock is had, not as it was when the statement began. `verdict` then asks whether everything
- * fits and whether shop and catalogue are still what the creations were decided on. Only if so is anything written, and
- * stock is taken only for creations whose idempotency key was really inserted. `stock_not_oversold` stands behind it.
+ * `verdict` asks whether everything fits and whether shop and catalogue are still what the creations were decided on.
+ * Only if so is anything written, and stock is taken only for creations whose idempotency key was really inserted.
+ * `stock_not_oversold` stands behind it.
  */
 const commitSql = `
 WITH clock AS (SELECT date_trunc('milliseconds', now()) AS now),
@@ -95,14 +110,12 @@ FROM verdict`;
  * or not at all. A batch that does not fit as a whole is decided one by one in the order given, so that one which does
  * not fit is refused alone. No two of a batch may have the same idempotency key.
  */
-export async function commitCreations(db: Queryable, creations: readonly Creation[]): Promise<CreationOutcome[]> {
-  const { rows } = await db.query<{
-    current: boolean;
-    fits: boolean;
-    created: BasketRow[] | null;
-    stock: { stock_id: string; available: number | null }[] | null;
-  }>(commitSql, parametersOf(creations));
-  const [row] = rows;
+export async function commitCreations(pool: pg.Pool, creations: readonly Creation[]): Promise<CreationOutcome[]> {
+  const row = await withTransaction(pool, async (tx) => {
+    const takes = creations.flatMap(({ shopId, takes }) => takes.map(({ stockId }) => ({ shopId, stockId })));
+    await tx.query(lockSql, [takes.map(({ shopId }) => shopId), takes.map(({ stockId }) => stockId)]);
+    return (await tx.query<Committed>(commitSql, parametersOf(creations))).rows[0];
+  });
   if (!row) throw new Error('the commit gave no verdict');
   if (row.current && row.fits) {
     const created = new Map((row.created ?? []).map((basket) => [basket.basket_id, basket]));
@@ -118,7 +131,7 @@ export async function commitCreations(db: Queryable, creations: readonly Creatio
     return [{ outcome: 'short', available }];
   }
   const outcomes: CreationOutcome[] = [];
-  for (const creation of creations) outcomes.push(...(await commitCreations(db, [creation])));
+  for (const creation of creations) outcomes.push(...(await commitCreations(pool, [creation])));
   return outcomes;
 }
 
@@ -174,6 +187,7 @@ ended AS (
   UPDATE baskets b SET status = '${status}', status_reason = '${reason}', version = b.version + 1,
     sequence = b.sequence + 1, ended_at = ${at}, updated_at = ${at}, lease_id = NULL
   FROM due d WHERE b.shop_id = d.shop_id AND b.basket_id = d.basket_id
+    AND b.status IN ('open', 'activated', 'checkout') AND ${which}
   RETURNING b.*
 ),
 take AS (

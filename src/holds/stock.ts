@@ -88,6 +88,11 @@ export async function moveStock(
 ): Promise<boolean> {
   const held = move === 'takeAndSell' ? 0 : -1;
   const sold = move === 'release' ? 0 : 1;
+  // A statement of its own: the one that decides must begin when the locks are had.
+  await tx.query('SELECT FROM stock WHERE shop_id = $1 AND stock_id = ANY($2) ORDER BY stock_id FOR UPDATE', [
+    shopId,
+    takes.map(({ stockId }) => stockId),
+  ]);
   const { rows } = await tx.query<{ moved: number }>(
     `WITH take AS (SELECT * FROM unnest($2::text[], $3::int[]) AS t(stock_id, quantity)),
      locked AS MATERIALIZED (

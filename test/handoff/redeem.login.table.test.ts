@@ -66,3 +66,14 @@ t.test('a basket whose customer was set by somebody who may not log in logs nobo
   t.equal((await activate(shop, minted.body.startBasketUrl)).customer.login, 'signIn');
   t.not(minted.body.startBasketUrl, startBasketUrl);
 });
+
+t.test('a basket made by somebody who may not log in logs nobody in, whoever vouches for the rest', async (t) => {
+  const { id } = await createBasket(shop, {}, unvouched);
+  await shop.backEnd.request('PATCH', `/v1/baskets/${id}`, { customer: { id: 'cus-11' } });
+  const minted = await shop.backEnd.request<{ startBasketUrl: string }>('POST', `/v1/baskets/${id}/link`);
+  t.same((await activate(shop, minted.body.startBasketUrl)).customer, {
+    id: 'cus-11',
+    registered: true,
+    login: 'signIn',
+  });
+});

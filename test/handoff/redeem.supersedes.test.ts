@@ -176,6 +176,21 @@ t.test(
   },
 );
 
+t.test('of two guest baskets that one customer takes on at once exactly one stays', async (t) => {
+  for (const round of [1, 2, 3, 4, 5, 6, 7, 8]) {
+    const customerId = newCustomer().customer.id;
+    const both = [await createBasket(shop), await createBasket(shop)];
+    const tokens = await Promise.all(both.map(({ startBasketUrl }) => pressLink(startBasketUrl)));
+    const answers = await Promise.all(tokens.map((token) => redeem(shop, token, { customerId })));
+    t.same(
+      answers.map(({ status }) => status),
+      [200, 200],
+      `round ${round}`,
+    );
+    t.same((await Promise.all(both.map(statusOf))).sort(), ['activated', 'expired']);
+  }
+});
+
 t.test('ending several baskets takes their stock rows in the order in which everybody locks them', async (t) => {
   const { pool } = shop.service;
   for (const itemId of ['a-row', 'z-row']) {
