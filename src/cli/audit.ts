@@ -117,9 +117,33 @@ export async function auditRedis(deps: Pick<KeeperDeps, 'pool' | 'admission'>): 
   const holds = [...second].filter(([member]) => first.has(member));
   return [
     ...rows.map((found) => ({ rule: 'Redis counts of a stock row what Postgres says, and is short by', found })),
+    ...(await unexplainedAdmissions(deps)),
     ...holds.map(([member, { inPostgres, inRedis }]) => ({
       rule: 'Redis has the holds that Postgres has',
       found: { member, inPostgres, inRedis },
     })),
   ];
+}
+
+/** Rows that count more or less admitted than the admissions in Redis have, when that stays so. */
+async function unexplainedAdmissions({ admission }: Pick<KeeperDeps, 'admission'>): Promise<Finding[]> {
+  const look = async () => {
+    const admitted = new Map<string, number>();
+    for (const { shopId, state, takes } of (await admission.allHolds()) ?? []) {
+      for (const { stockId, quantity } of state === 'admitted' ? takes : []) {
+        const row = `${shopId}/${stockId}`;
+        admitted.set(row, (admitted.get(row) ?? 0) + quantity);
+      }
+    }
+    const rows = [...((await admission.allRows()) ?? [])];
+    return new Map(rows.map(([row, counted]): [string, number] => [row, counted.admitted - (admitted.get(row) ?? 0)]));
+  };
+  const first = await look();
+  await delay(lookAgainAfterMs);
+  const second = await look();
+  return [...second].flatMap(([row, unexplained]) =>
+    unexplained !== 0 && first.get(row) === unexplained
+      ? [{ rule: 'Redis counts as admitted what its admissions take', found: { row, unexplained } }]
+      : [],
+  );
 }

@@ -75,7 +75,16 @@ const fastifyIsKnownToRoutes: Rule = (source) => {
 
 const redisIsKnownToHolds: Rule = (source) => {
   // The probe asks whether it answers; app and server pass it on.
-  const allowed = isIn(source.path, 'holds', 'platform/redis.ts', 'http/probes.ts', 'app.ts', 'server.ts', 'dev');
+  const allowed = isIn(
+    source.path,
+    'holds',
+    'platform/redis.ts',
+    'http/probes.ts',
+    'app.ts',
+    'server.ts',
+    'cli',
+    'dev',
+  );
   const isRedis = (specifier: string) => specifier === 'ioredis' || /platform\/redis\.ts$/.test(specifier);
   return allowed ? [] : importsOf(source, isRedis);
 };
