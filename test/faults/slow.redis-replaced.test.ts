@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fault, judge } from '../support/fault.ts';
 import { startFleet } from '../support/fleet.ts';
 import { startLoad } from '../support/load.ts';
-import { differsForLong, dropStockCheck, postgresDecidesNothing, redisEpoch } from '../support/redis-copy.ts';
+import { differsForLong, dropStockCheck, redisDecidesAlone, redisEpoch } from '../support/redis-copy.ts';
 import { startRedisServer } from '../support/servers.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
@@ -24,7 +24,7 @@ for (const [id, persistence, words] of [
     id,
     fault: `A Redis ${words} is killed under load`,
     how: 'SIGKILL, and a start with what it has kept',
-    control: { what: 'Postgres does not look whether stock is left', altered: postgresDecidesNothing },
+    control: { what: 'Redis alone says whether stock is left', altered: redisDecidesAlone },
     async run(t, { protection, altered }) {
       const fleet = await startFleet(t, {
         altered,
@@ -54,7 +54,7 @@ fault({
   id: 'F4',
   fault: 'Redis fails over to a replica that was behind',
   how: 'the replica is stopped (SIGSTOP) for 1.5 s under load, the master killed (SIGKILL), the replica promoted',
-  control: { what: 'Postgres does not look whether stock is left', altered: postgresDecidesNothing },
+  control: { what: 'Redis alone says whether stock is left', altered: redisDecidesAlone },
   async run(t, { protection, altered }) {
     let proxy: Awaited<ReturnType<typeof startTcpProxy>> | undefined;
     const fleet = await startFleet(t, {
