@@ -20,5 +20,12 @@ export {
   basketRefusals,
   basketRoutes,
 } from './routes.ts';
-export { liveBasketIdsOf, lockBaskets, lockCustomer, readBasket, readSnapshot, saveBasket } from './store.ts';
+export {
+  liveBasketIdsOf,
+  lockBaskets,
+  lockCustomer,
+  readBasket,
+  readSnapshot,
+  saveBasket,
+} from './store.ts';
 export { showBasket } from './view.ts';
