@@ -10,6 +10,7 @@ export {
   supersede,
   takesOfBasket,
 } from './change.ts';
+export { sameLines } from './lines.ts';
 export { maskAccount, maskEmail } from './masking.ts';
 export { asOf, type Basket, BasketAnswer, isLive } from './model.ts';
 export {
@@ -25,6 +26,7 @@ export {
   lockBaskets,
   lockCustomer,
   readBasket,
+  readLeased,
   readSnapshot,
   saveBasket,
 } from './store.ts';

@@ -123,6 +123,12 @@ export function eventIdsOf(lines: readonly BasketLine[]): string[] {
   return [...new Set(lines.flatMap(({ eventId }) => (eventId === null ? [] : [eventId])))];
 }
 
+/** Whether two lists of lines are the same things at the same prices, whatever their order and line ids. */
+export function sameLines(some: readonly BasketLine[], others: readonly BasketLine[]): boolean {
+  const written = (lines: readonly BasketLine[]) => lines.map(({ lineId, ...line }) => canonicalize(line)).sort();
+  return canonicalize(written(some)) === canonicalize(written(others));
+}
+
 function quantitiesByItem(lines: readonly { itemId: string; quantity: number }[]): Map<string, number> {
   const quantities = new Map<string, number>();
   for (const { itemId, quantity } of lines) quantities.set(itemId, (quantities.get(itemId) ?? 0) + quantity);

@@ -157,6 +157,21 @@ export async function readSnapshot(
   return rows[0] ? toBasket(rows[0].data) : null;
 }
 
+/** The basket as it was when a checkout of it began, by the lease of that checkout; null when it never had that lease. */
+export async function readLeased(
+  db: Queryable,
+  shopId: string,
+  basketId: string,
+  leaseId: string,
+): Promise<Basket | null> {
+  const { rows } = await db.query<{ data: BasketRow }>(
+    `SELECT data FROM outbox WHERE shop_id = $1 AND subject_id = $2 AND data ->> 'lease_id' = $3
+     ORDER BY sequence LIMIT 1`,
+    [shopId, basketId, leaseId],
+  );
+  return rows[0] ? toBasket(rows[0].data) : null;
+}
+
 /** The filters of a list; null: any. */
 export type BasketFilter = {
   partner: string | null;
