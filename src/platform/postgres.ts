@@ -50,7 +50,7 @@ export function isUnavailable(error: unknown): boolean {
   }
   return (
     error instanceof Error &&
-    /timeout exceeded when trying to connect|Connection terminated|ECONN|EPIPE|ENOTFOUND|socket hang up/.test(
+    /timeout exceeded when trying to connect|Connection terminated|not queryable|ECONN|EPIPE|ENOTFOUND|socket hang up/.test(
       `${error.message} ${'code' in error ? String(error.code) : ''}`,
     )
   );
@@ -91,5 +91,42 @@ export async function withTransaction<T>(
       client.off('error', onError);
       client.release(broken);
     }
+  }
+}
+
+const aloneForAtMost = '60s';
+
+/**
+ * Runs `work` while no other process runs anything under the same name; null when one does. The lock lives in a
+ * transaction of its own, so that it is gone with the process; `work` uses other connections.
+ */
+export async function runAlone<T>(pool: pg.Pool, name: string, work: () => Promise<T>): Promise<{ result: T } | null> {
+  return withTransaction(pool, async (tx) => {
+    await tx.query(`SET LOCAL idle_in_transaction_session_timeout = '${aloneForAtMost}'`);
+    const { rows } = await tx.query<{ locked: boolean }>(
+      'SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS locked',
+      [name],
+    );
+    return rows[0]?.locked ? { result: await work() } : null;
+  });
+}
+
+/**
+ * Reads a query's rows page by page in the caller's transaction, so that a large answer is never in memory as a whole.
+ * Ends early, and gives false, when `work` does.
+ */
+export async function eachPage<Row extends pg.QueryResultRow>(
+  tx: Queryable,
+  query: string,
+  pageSize: number,
+  work: (rows: Row[]) => Promise<boolean>,
+): Promise<boolean> {
+  await tx.query(`DECLARE page NO SCROLL CURSOR FOR ${query}`);
+  for (;;) {
+    const { rows } = await tx.query<Row>(`FETCH ${pageSize} FROM page`);
+    const goOn = rows.length === 0 || (await work(rows));
+    if (rows.length === pageSize && goOn) continue;
+    await tx.query('CLOSE page');
+    return goOn;
   }
 }
