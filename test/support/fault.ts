@@ -108,7 +108,7 @@ export async function judge(
 }
 
 /** By how many units the baskets that hold or have bought go beyond the capacities, whatever the counters say. */
-async function countOversold(pool: pg.Pool): Promise<number> {
+export async function countOversold(pool: pg.Pool): Promise<number> {
   const { rows } = await pool.query<{ oversold: number }>(
     `SELECT coalesce(sum(greatest(0, taken.quantity - s.capacity)), 0)::int AS oversold
      FROM (
