@@ -10,5 +10,5 @@ export {
   takesOf,
 } from './model.ts';
 export { type CommitCreation, openCommitQueue } from './queue.ts';
-export { moveStock, stockKeeper } from './stock.ts';
+export { changeHold, moveStock, stockKeeper } from './stock.ts';
 export { startSweeper } from './sweeper.ts';
