@@ -9,8 +9,10 @@ import { type Step, stepsBut } from './steps.ts';
 
 const shop = await openUnsweptShop(t);
 
-// What a step of one caller means may not depend on what another has been given: new baskets, links and leases.
-const step = fc.oneof(...stepsBut('create', 'cancelEvent', 'mint', 'fail'));
+// What a step of one caller means may not depend on what another has been told: of new baskets, lines, links and leases.
+const step = fc
+  .oneof(...stepsBut('create', 'setQuantity', 'cancelEvent', 'mint', 'fail'))
+  .map((step): Step => (step.call === 'complete' ? { ...step, amount: null, lease: null } : step));
 const lanes = fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { minLength: 2, maxLength: 3 });
 
 /** How far two baskets have come before everybody works on them at once. */
@@ -49,7 +51,7 @@ t.test(
       await audit(shop.service.pool);
     });
     // What depends on timing cannot be shrunk.
-    await fc.assert(explained, { ...seed, numRuns: 60, endOnFailure: true });
+    await fc.assert(explained, { ...seed, numRuns: 40, endOnFailure: true });
   },
 );
 

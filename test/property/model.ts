@@ -17,8 +17,8 @@ type StockName = (typeof items)[ItemName]['stock'];
 
 export const capacities: Record<StockName, number | null> = { seat: 4, floor: 3, tent: 2, mug: null };
 
-/** How many live baskets a customer may have in the shop of a run. */
-export const maxLiveBaskets = 3;
+/** How the shop of a run is set up. */
+export const limits = { maxLiveBaskets: 3, maxPerBasket: 4, maxExtensions: 2 };
 
 /** A basket as its row should be. `overdue`: its time has run out, and nobody has swept it yet. */
 type ModelBasket = {
@@ -34,12 +34,13 @@ type ModelBasket = {
   signedIn: string | null;
   wasActivated: boolean;
   completionRefused: boolean;
-  takes: [stock: StockName, quantity: number][];
-  events: string[];
+  lines: { item: ItemName; quantity: number }[];
+  extensionsLeft: number;
   generation: number;
   /** The link generation of every start link that was given out. */
   links: number[];
-  leases: number;
+  /** Of every checkout what it was for. The last is the present one while in checkout. */
+  leases: string[];
   order: string | null;
 };
 
@@ -68,12 +69,10 @@ function isLive(basket: ModelBasket): boolean {
 export function shownBy(model: Model) {
   return {
     baskets: model.baskets.map((basket) => {
-      const { late, customer, order } = basket;
-      if (isLive(basket) || !rowIsLive(basket)) {
-        const { status, statusReason, version } = basket;
-        return { status, statusReason, version, late, customer, order };
-      }
-      return { status: 'expired', statusReason: 'timeout', version: basket.version + 1, late, customer, order };
+      const { status, statusReason, version, late, customer, order, lines, extensionsLeft } = basket;
+      const shown = { status, statusReason, version, late, customer, order, lines, extensionsLeft };
+      if (isLive(basket) || !rowIsLive(basket)) return shown;
+      return { ...shown, status: 'expired', statusReason: 'timeout', version: version + 1 };
     }),
     stock: Object.fromEntries(
       Object.entries(items).map(([name, { stock }]) => {
@@ -112,7 +111,7 @@ export function take(model: Model, step: Step): Answer {
     case 'fail':
       return leaveCheckout(basket, step.lease);
     case 'complete':
-      return complete(model, basket, orderOf(model, step), step.amount);
+      return complete(model, basket, step);
     case 'cancel':
       return cancel(model, basket);
     case 'expire':
@@ -122,6 +121,12 @@ export function take(model: Model, step: Step): Answer {
       if (!basket.overdue) return 'not_due';
       end(model, basket, 'expired', 'timeout');
       return 'done';
+    case 'add':
+      return add(model, basket, step);
+    case 'setQuantity':
+      return setQuantity(model, basket, step);
+    case 'extend':
+      return extend(basket);
     case 'patch':
       return patch(basket, step.customer);
     case 'mint':
@@ -132,17 +137,11 @@ export function take(model: Model, step: Step): Answer {
 }
 
 function create({ stock, baskets, cancelledEvents }: Model, { lines, customer }: Step & { call: 'create' }): Answer {
-  const events = [...new Set<string>(lines.map(({ item }) => items[item].event))];
-  if (events.some((event) => cancelledEvents.includes(event))) return 'event_cancelled';
+  if (lines.some(({ item }) => cancelledEvents.includes(items[item].event))) return 'event_cancelled';
   const live = baskets.filter((basket) => isLive(basket) && basket.customer === customer);
-  if (customer !== null && live.length >= maxLiveBaskets) return 'live_basket_limit';
-  const sums = new Map<StockName, number>();
-  for (const { item, quantity } of lines) {
-    sums.set(items[item].stock, (sums.get(items[item].stock) ?? 0) + quantity);
-  }
-  const takes = [...sums];
-  if (!fits(stock, takes)) return 'insufficient_stock';
-  for (const [name, quantity] of takes) stock[name].held += quantity;
+  if (customer !== null && live.length >= limits.maxLiveBaskets) return 'live_basket_limit';
+  if (!fits(stock, lines)) return 'insufficient_stock';
+  move(stock, lines, { held: 1 });
   baskets.push({
     status: 'open',
     statusReason: null,
@@ -154,21 +153,38 @@ function create({ stock, baskets, cancelledEvents }: Model, { lines, customer }:
     signedIn: null,
     wasActivated: false,
     completionRefused: false,
-    takes,
-    events,
+    lines: structuredClone(lines),
+    extensionsLeft: limits.maxExtensions,
     generation: 1,
     links: [1],
-    leases: 0,
+    leases: [],
     order: null,
   });
   return 'done';
 }
 
-function fits(stock: Model['stock'], takes: ModelBasket['takes']): boolean {
-  return takes.every(([name, quantity]) => {
-    const { held, sold } = stock[name];
-    return held + sold + quantity <= (capacities[name] ?? Infinity);
+type Lines = readonly { item: ItemName; quantity: number }[];
+
+/** Whether all of the lines can be had, those on one stock together. */
+function fits(stock: Model['stock'], lines: Lines): boolean {
+  return Object.entries(capacities).every(([name, capacity]) => {
+    const { held, sold } = stock[name as StockName];
+    const ofThis = lines.filter(({ item }) => items[item].stock === name);
+    const wanted = ofThis.reduce((sum, { quantity }) => sum + quantity, 0);
+    return wanted <= 0 || capacity === null || held + sold + wanted <= capacity;
   });
+}
+
+function move(stock: Model['stock'], lines: Lines, { held = 0, sold = 0 }: { held?: number; sold?: number }): void {
+  for (const { item, quantity } of lines) {
+    const row = stock[items[item].stock];
+    row.held += held * quantity;
+    row.sold += sold * quantity;
+  }
+}
+
+function isOfEvent({ lines }: ModelBasket, event: string): boolean {
+  return lines.some(({ item }) => items[item].event === event);
 }
 
 function end(
@@ -177,14 +193,14 @@ function end(
   status: 'expired' | 'cancelled',
   statusReason: ModelBasket['statusReason'],
 ): void {
-  for (const [name, quantity] of basket.takes) stock[name].held -= quantity;
+  move(stock, basket.lines, { held: -1 });
   Object.assign(basket, { status, statusReason, version: basket.version + 1, overdue: false });
 }
 
 function cancelEvent(model: Model, event: string): Answer {
   if (!model.cancelledEvents.includes(event)) model.cancelledEvents.push(event);
   for (const basket of model.baskets) {
-    if (isLive(basket) && basket.events.includes(event)) end(model, basket, 'cancelled', 'event_cancelled');
+    if (isLive(basket) && isOfEvent(basket, event)) end(model, basket, 'cancelled', 'event_cancelled');
   }
   return 'done';
 }
@@ -196,7 +212,7 @@ function linkRefusal({ cancelledEvents }: Model, basket: ModelBasket, generation
   if (basket.statusReason === 'event_cancelled') return 'event_cancelled';
   if (basket.status === 'cancelled') return 'basket_cancelled';
   if (!isLive(basket)) return 'basket_expired';
-  return basket.events.some((event) => cancelledEvents.includes(event)) ? 'event_cancelled' : null;
+  return cancelledEvents.some((event) => isOfEvent(basket, event)) ? 'event_cancelled' : null;
 }
 
 function activate(model: Model, basket: ModelBasket, { link, signedInAs }: Step & { call: 'activate' }): Answer {
@@ -230,13 +246,14 @@ function checkout(model: Model, basket: ModelBasket, customer: string | null): A
   if (!isLive(basket)) return 'basket_not_live';
   if (basket.status === 'open') return 'basket_not_activated';
   if (basket.status === 'checkout') return 'done';
+  if (basket.lines.length === 0) return 'basket_empty';
   const signedIn = customer ?? basket.signedIn;
   if (basket.customer !== null && signedIn !== basket.customer) return 'customer_mismatch';
   if (customer !== null) supersede(model, basket, customer);
   Object.assign(basket, {
     status: 'checkout',
     version: basket.version + 1,
-    leases: basket.leases + 1,
+    leases: [...basket.leases, contentsOf(basket)],
     signedIn,
     customer: basket.customer ?? customer,
   });
@@ -247,9 +264,17 @@ function leaveCheckout(basket: ModelBasket, lease: 'first' | 'newest' | null): A
   if (!isLive(basket)) return 'basket_not_live';
   if (basket.status === 'open') return 'basket_not_activated';
   if (basket.status === 'activated') return 'done';
-  if (lease === 'first' && basket.leases > 1) return 'lease_superseded';
+  if (lease === 'first' && basket.leases.length > 1) return 'lease_superseded';
   Object.assign(basket, { status: 'activated', version: basket.version + 1 });
   return 'done';
+}
+
+/** What a basket is paid for, however its lines are ordered. */
+function contentsOf({ lines }: ModelBasket): string {
+  return lines
+    .map(({ item, quantity }) => `${quantity} ${item}`)
+    .sort()
+    .join();
 }
 
 /** The order id of a completion: the basket's own, a second one, or one that all baskets of the run share. */
@@ -257,25 +282,25 @@ export function orderOf(all: { baskets: unknown[] }, step: Step & { call: 'compl
   return step.order === 'shared' ? 'order-shared' : `order-${step.order}-${placeOf(all, step)}`;
 }
 
-function complete(model: Model, basket: ModelBasket, order: string, amount: 'right' | 'wrong' | null): Answer {
+function complete(model: Model, basket: ModelBasket, step: Step & { call: 'complete' }): Answer {
+  const order = orderOf(model, step);
   if (basket.status === 'completed') return basket.order === order ? 'done' : 'already_completed';
   if (basket.completionRefused) return 'expired_stock_gone';
   if (basket.status === 'cancelled') {
     return basket.statusReason === 'event_cancelled' ? 'event_cancelled' : 'basket_cancelled';
   }
   if (!basket.wasActivated) return isLive(basket) ? 'basket_not_activated' : 'basket_not_live';
-  if (basket.events.some((event) => model.cancelledEvents.includes(event))) return 'event_cancelled';
-  if (amount === 'wrong') return 'amount_mismatch';
+  if (model.cancelledEvents.some((event) => isOfEvent(basket, event))) return 'event_cancelled';
+  const paidFor = step.lease === null ? undefined : basket.leases.at(step.lease === 'first' ? 0 : -1);
+  if (paidFor !== undefined && paidFor !== contentsOf(basket)) return 'lease_superseded';
+  if (step.amount === 'wrong') return 'amount_mismatch';
   const holds = rowIsLive(basket);
-  if (!holds && !fits(model.stock, basket.takes)) {
+  if (!holds && !fits(model.stock, basket.lines)) {
     basket.completionRefused = true;
     return 'expired_stock_gone';
   }
   if (model.baskets.some((other) => other.order === order)) return 'order_id_used';
-  for (const [name, quantity] of basket.takes) {
-    if (holds) model.stock[name].held -= quantity;
-    model.stock[name].sold += quantity;
-  }
+  move(model.stock, basket.lines, { held: holds ? -1 : 0, sold: 1 });
   Object.assign(basket, {
     status: 'completed',
     statusReason: null,
@@ -289,15 +314,15 @@ function complete(model: Model, basket: ModelBasket, order: string, amount: 'rig
 }
 
 function cancel(model: Model, basket: ModelBasket): Answer {
-  if (!isLive(basket)) return 'basket_not_live';
-  if (basket.status === 'checkout') return 'basket_in_checkout';
+  const refusal = frozen(basket);
+  if (refusal) return refusal;
   end(model, basket, 'cancelled', 'requested');
   return 'done';
 }
 
 function patch(basket: ModelBasket, customer: string | null): Answer {
-  if (!isLive(basket)) return 'basket_not_live';
-  if (basket.status === 'checkout') return 'basket_in_checkout';
+  const refusal = frozen(basket);
+  if (refusal) return refusal;
   if (customer !== basket.customer) {
     if (basket.status !== 'open') return 'not_modifiable';
     basket.generation += 1;
@@ -312,6 +337,65 @@ function newGeneration(basket: ModelBasket, minted: boolean): Answer {
   if (!isLive(basket)) return 'basket_not_live';
   basket.generation += 1;
   if (minted) basket.links.push(basket.generation);
+  basket.version += 1;
+  return 'done';
+}
+
+/** Why a basket cannot be worked on. */
+function frozen(basket: ModelBasket): Answer | null {
+  if (!isLive(basket)) return 'basket_not_live';
+  return basket.status === 'checkout' ? 'basket_in_checkout' : null;
+}
+
+function add(model: Model, basket: ModelBasket, { item, quantity }: Step & { call: 'add' }): Answer {
+  const refusal = frozen(basket) ?? cannotTake(model, basket, item, quantity);
+  if (refusal) return refusal;
+  const line = basket.lines.find((each) => each.item === item);
+  if (line === undefined) basket.lines.push({ item, quantity });
+  else line.quantity += quantity;
+  basket.version += 1;
+  return 'done';
+}
+
+function setQuantity(model: Model, basket: ModelBasket, step: Step & { call: 'setQuantity' }): Answer {
+  const line = lineOf(basket, step);
+  if (line === undefined) return 'not_found';
+  const { item, quantity } = line;
+  const refusal = frozen(basket) ?? cannotTake(model, basket, item, step.quantity - quantity);
+  if (refusal) return refusal;
+  line.quantity = step.quantity;
+  basket.lines = basket.lines.filter(({ quantity }) => quantity > 0);
+  basket.version += 1;
+  return 'done';
+}
+
+/** The line that a step means, if the basket has any: by its place, counted round and round. */
+export function lineOf<Line>({ lines }: { lines: Line[] }, { line }: { line: number }): Line | undefined {
+  return lines[line % lines.length];
+}
+
+/** Takes more of an item, or gives some back, or says why not. */
+function cannotTake(
+  { stock, cancelledEvents }: Model,
+  { lines }: ModelBasket,
+  item: ItemName,
+  more: number,
+): Answer | null {
+  if (more > 0) {
+    if (cancelledEvents.includes(items[item].event)) return 'event_cancelled';
+    const inBasket = lines.find((line) => line.item === item)?.quantity ?? 0;
+    if (inBasket + more > limits.maxPerBasket) return 'quantity_limit';
+    if (!fits(stock, [{ item, quantity: more }])) return 'insufficient_stock';
+  }
+  move(stock, [{ item, quantity: more }], { held: 1 });
+  return null;
+}
+
+function extend(basket: ModelBasket): Answer {
+  const refusal = frozen(basket);
+  if (refusal) return refusal;
+  if (basket.extensionsLeft === 0) return 'extension_limit';
+  basket.extensionsLeft -= 1;
   basket.version += 1;
   return 'done';
 }

@@ -13,14 +13,14 @@ import {
   type TestShop,
 } from '../support/journey.ts';
 import { openShop } from '../support/shop.ts';
-import { type Answer, basketOf, capacities, items, maxLiveBaskets, orderOf } from './model.ts';
+import { type Answer, basketOf, capacities, items, limits, lineOf, orderOf } from './model.ts';
 import type { Step } from './steps.ts';
 
 /** One run on the service: a part of the shop's catalogue of its own, and what the callers have been given. */
 export type Run = {
   shop: TestShop;
   name: string;
-  baskets: { id: string; due: number; links: string[]; leases: string[] }[];
+  baskets: { id: string; due: number; lines: string[]; links: string[]; leases: string[] }[];
 };
 
 type Answered = { status: number; body: unknown; text: string };
@@ -30,7 +30,10 @@ type Answered = { status: number; body: unknown; text: string };
  * the same end. Everything else is the service as it is.
  */
 export async function openUnsweptShop(t: Test): Promise<TestShop> {
-  const shop = await openShop(t, { settings: { basket: { maxLiveBasketsPerCustomer: maxLiveBaskets } } });
+  const { maxLiveBaskets, maxExtensions } = limits;
+  const shop = await openShop(t, {
+    settings: { basket: { maxLiveBasketsPerCustomer: maxLiveBaskets, maxExtensions } },
+  });
   await shop.service.pool.query(`
     CREATE FUNCTION leave_to_the_model() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -60,6 +63,7 @@ export async function beginRun(shop: TestShop): Promise<Run> {
       itemId: named(run, item),
       name: item,
       price: 100,
+      maxPerBasket: limits.maxPerBasket,
       eventId: named(run, event),
       ...(stock === item ? { capacity: capacities[stock] } : { poolId: named(run, stock) }),
     })),
@@ -84,14 +88,14 @@ export async function send(run: Run, step: Step): Promise<Answer> {
   const { backEnd, payments, owner } = shop;
   const customerId = (customer: string | null) => (customer === null ? null : named(run, customer));
   if (step.call === 'create') {
-    const created = await backEnd.request<Created>('POST', '/v1/baskets', {
+    const created = await backEnd.request<Created & ShownLines>('POST', '/v1/baskets', {
       items: step.lines.map(({ item, quantity }) => ({ itemId: named(run, item), quantity })),
       customer: step.customer === null ? {} : { id: customerId(step.customer) },
       reference: run.name,
     });
     if (created.status === 201) {
-      const { id, startBasketUrl, totals } = created.body;
-      run.baskets.push({ id, due: totals.due, links: [startBasketUrl], leases: [] });
+      const { id, startBasketUrl } = created.body;
+      run.baskets.push({ id, ...linesOf(created.body), links: [startBasketUrl], leases: [] });
     }
     return answerOf(created);
   }
@@ -121,8 +125,9 @@ export async function send(run: Run, step: Step): Promise<Answer> {
       return answerOf(await payments.request('POST', `${path}/checkout/fail`, { leaseId }));
     }
     case 'complete': {
+      const leaseId = step.lease === null ? undefined : basket.leases.at(step.lease === 'first' ? 0 : -1);
       const amount = { right: basket.due, wrong: basket.due + 1, unsaid: undefined }[step.amount ?? 'unsaid'];
-      return answerOf(await complete(shop, basket.id, { orderId: named(run, orderOf(run, step)), amount }));
+      return answerOf(await complete(shop, basket.id, { orderId: named(run, orderOf(run, step)), amount, leaseId }));
     }
     case 'cancel':
       return answerOf(await backEnd.request('POST', `${path}/cancel`));
@@ -135,6 +140,18 @@ export async function send(run: Run, step: Step): Promise<Answer> {
       return 'done';
     case 'sweep':
       return sweep(run, basket.id);
+    case 'add': {
+      const line = { itemId: named(run, step.item), quantity: step.quantity };
+      return edited(basket, await backEnd.request('POST', `${path}/lines`, line));
+    }
+    case 'setQuantity': {
+      const line = `${path}/lines/${lineOf(basket, step) ?? 'none'}`;
+      const { quantity } = step;
+      const answer = quantity === 0 ? backEnd.request('DELETE', line) : backEnd.request('PATCH', line, { quantity });
+      return edited(basket, await answer);
+    }
+    case 'extend':
+      return answerOf(await backEnd.request('POST', `${path}/extend`));
     case 'patch':
       return answerOf(await backEnd.request('PATCH', path, { customer: { id: customerId(step.customer) } }));
     case 'mint': {
@@ -145,6 +162,17 @@ export async function send(run: Run, step: Step): Promise<Answer> {
     case 'revoke':
       return answerOf(await backEnd.request('DELETE', `${path}/link?sessions=true`));
   }
+}
+
+/** What a caller learns of a basket's lines. */
+function linesOf({ totals, items }: ShownLines): { due: number; lines: string[] } {
+  return { due: totals.due, lines: items.map(({ lineId }) => lineId) };
+}
+type ShownLines = Pick<ShownBasket, 'totals'> & { items: { lineId: string; name: string; quantity: number }[] };
+
+function edited(basket: Run['baskets'][number], answer: Answered): Answer {
+  if (answer.status === 200) Object.assign(basket, linesOf(answer.body as ShownLines));
+  return answerOf(answer);
 }
 
 /** Clicks, and redeems what the click gave. */
@@ -172,15 +200,29 @@ async function sweep({ shop }: Run, basketId: string): Promise<Answer> {
 export async function shownOf(run: Run) {
   const { shop, baskets } = run;
   const [list, ...stock] = await Promise.all([
-    shop.backEnd.request<{ data: ShownBasket[] }>('GET', `/v1/baskets?reference=${run.name}&limit=100`),
+    shop.backEnd.request<{ data: (ShownBasket & ShownLines & { extensionsLeft: number })[] }>(
+      'GET',
+      `/v1/baskets?reference=${run.name}&limit=100`,
+    ),
     ...events.map((event) => stockOf(run, event)),
   ]);
   const shown = new Map(list.body.data.map((basket) => [basket.id, basket]));
   const unnamed = (text: string | null | undefined) => text?.replace(`${run.name}-`, '') ?? null;
   return {
     baskets: baskets.map(({ id }) => {
-      const { status, statusReason, version, late, customer, orderId } = shown.get(id) ?? {};
-      return { status, statusReason, version, late, customer: unnamed(customer?.id), order: unnamed(orderId) };
+      const basket = shown.get(id);
+      if (basket === undefined) throw new Error('a basket is not listed');
+      const { status, statusReason, version, late, extensionsLeft } = basket;
+      return {
+        status,
+        statusReason,
+        version,
+        late,
+        extensionsLeft,
+        customer: unnamed(basket.customer?.id),
+        order: unnamed(basket.orderId),
+        lines: basket.items.map(({ name, quantity }) => ({ item: name, quantity })),
+      };
     }),
     stock: Object.fromEntries(stock.flat()),
   };

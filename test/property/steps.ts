@@ -12,14 +12,25 @@ export type Step =
   | { call: 'create'; lines: { item: ItemName; quantity: number }[]; customer: Customer }
   | { call: 'activate'; basket: number; link: 'first' | 'newest'; signedInAs: Customer }
   | { call: 'checkout'; basket: number; customer: Customer }
-  | { call: 'back' | 'cancel' | 'expire' | 'sweep' | 'mint' | 'revoke'; basket: number }
+  | { call: 'back' | 'cancel' | 'expire' | 'sweep' | 'mint' | 'revoke' | 'extend'; basket: number }
   | { call: 'fail'; basket: number; lease: 'first' | 'newest' | null }
-  | { call: 'complete'; basket: number; order: 'own' | 'second' | 'shared'; amount: 'right' | 'wrong' | null }
+  | {
+      call: 'complete';
+      basket: number;
+      order: 'own' | 'second' | 'shared';
+      amount: 'right' | 'wrong' | null;
+      lease: 'first' | 'newest' | null;
+    }
+  | { call: 'add'; basket: number; item: ItemName; quantity: number }
+  | { call: 'setQuantity'; basket: number; line: number; quantity: number }
   | { call: 'patch'; basket: number; customer: Customer }
   | { call: 'cancelEvent'; event: 'concert' | 'festival' };
 
 const basket = fc.nat({ max: 2 });
 const customer = fc.constantFrom<Customer>(null, null, ...customers);
+
+const item = fc.constantFrom(...(Object.keys(items) as ItemName[]));
+const lease = fc.constantFrom(null, 'newest', 'first');
 
 /** Every kind of step, as often as makes a run go far: most baskets are activated, few events cancelled. */
 const weighted: { [Call in Step['call']]: { weight: number; arbitrary: fc.Arbitrary<Step & { call: Call }> } } = {
@@ -29,7 +40,7 @@ const weighted: { [Call in Step['call']]: { weight: number; arbitrary: fc.Arbitr
       call: fc.constant('create'),
       lines: fc.uniqueArray(
         fc.record({
-          item: fc.constantFrom(...(Object.keys(items) as ItemName[])),
+          item,
           quantity: fc.integer({ min: 1, max: 2 }),
         }),
         { minLength: 1, maxLength: 2, selector: ({ item }) => item },
@@ -53,15 +64,30 @@ const weighted: { [Call in Step['call']]: { weight: number; arbitrary: fc.Arbitr
       call: fc.constant('complete'),
       basket,
       order: fc.constantFrom('own', 'own', 'second', 'shared'),
-      amount: fc.constantFrom(null, 'right', 'wrong'),
+      amount: fc.constantFrom(null, 'right', 'right', 'wrong'),
+      lease,
     }),
   },
+  add: {
+    weight: 5,
+    arbitrary: fc.record({ call: fc.constant('add'), basket, item, quantity: fc.integer({ min: 1, max: 2 }) }),
+  },
+  setQuantity: {
+    weight: 5,
+    arbitrary: fc.record({
+      call: fc.constant('setQuantity'),
+      basket,
+      line: fc.nat({ max: 2 }),
+      quantity: fc.integer({ min: 0, max: 3 }),
+    }),
+  },
+  extend: { weight: 3, arbitrary: fc.record({ call: fc.constant('extend'), basket }) },
   fail: {
     weight: 6,
     arbitrary: fc.record({
       call: fc.constant('fail'),
       basket,
-      lease: fc.constantFrom(null, 'newest', 'first'),
+      lease,
     }),
   },
   back: { weight: 5, arbitrary: fc.record({ call: fc.constant('back'), basket }) },
