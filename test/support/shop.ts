@@ -23,13 +23,17 @@ export async function openShop(
   { settings = {}, config = {} }: { settings?: object; config?: Partial<Config> } = {},
 ) {
   const service = await startTestService(t, config);
+  return { service, ...(await openShopAt(service.url, settings)) };
+}
+
+/** The same on a service that runs already and has no such shop yet. */
+export async function openShopAt(serviceUrl: string, settings: object = {}) {
   const shopId = 'roxy';
-  const as = (token: string) => api(service.url, token);
+  const as = (token: string) => api(serviceUrl, token);
   const withScope = async (scope: string, partner?: string) =>
     as(await mintToken({ shop: shopId, scope, ...(partner === undefined ? {} : { partner }) }));
   const owner = await withScope('shop:write catalogue:read');
   const shop = {
-    service,
     shopId,
     owner,
     backEnd: await withScope('baskets:read baskets:write customers:login'),

@@ -1,0 +1,121 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type pg from 'pg';
+import t, { type Test } from 'tap';
+import { audit } from './audit.ts';
+import { findDoubled, findImpossible, findLost } from './history.ts';
+import type { startLoad } from './load.ts';
+import type { Alteration } from './replica.ts';
+
+const project = fileURLToPath(new URL('../..', import.meta.url));
+
+/** What became of a run with a fault in it. `violations` is everything that must not be, in words. */
+type Outcome = {
+  violations: string[];
+  /** Baskets that clients were told they have. */
+  acknowledged: number;
+  /** Of these, those that are not in Postgres. */
+  lost: number;
+  /** Units held and sold beyond the capacity, by the baskets' rows. */
+  oversold: number;
+  /** Holds that Redis did not have any more after the fault. */
+  holdsForgotten?: number;
+  /** What else the run showed, for the table. */
+  note?: string;
+};
+
+type Fault = {
+  id: `F${number}` | `F${number}${'a' | 'b' | 'c' | 'd' | 'e'}`;
+  /** What breaks. */
+  fault: string;
+  /** How the test breaks it. */
+  how: string;
+  /** What is taken out for the run that must fail, so that the run that passes proves something. */
+  control: { what: string; altered?: readonly Alteration[] };
+  run(t: Test, options: { protection: 'on' | 'off'; altered: readonly Alteration[] }): Promise<Outcome>;
+};
+
+/** What a fault came to, as it is kept for the table. `test` is the file, from the project's directory. */
+export type FaultResult = Pick<Fault, 'id' | 'fault' | 'how'> & {
+  without: string;
+  test: string;
+  on?: KeptOutcome;
+  off?: KeptOutcome;
+};
+/** An outcome with no more than the number of its violations. */
+export type KeptOutcome = Omit<Outcome, 'violations'> & { violations: number };
+
+/**
+ * Tries a fault twice, as two tests: with the protection nothing may be violated, without it something must be.
+ * `altered` is empty in the first run and the control's in the second. What came of both is written to
+ * `.tap/faults/<id>.json`, from which `npm run docs:reliability` makes the table.
+ */
+export function fault({ id, fault, how, control, run }: Fault): void {
+  const outcomes: Pick<FaultResult, 'on' | 'off'> = {};
+  const record = (which: 'on' | 'off', outcome: Outcome) => {
+    outcomes[which] = { ...outcome, violations: outcome.violations.length };
+    const directory = join(project, '.tap/faults');
+    mkdirSync(directory, { recursive: true });
+    const test = relative(project, process.argv[1] ?? '');
+    const row: FaultResult = { id, fault, how, without: control.what, test, ...outcomes };
+    writeFileSync(join(directory, `${id}.json`), `${JSON.stringify(row, null, 2)}\n`);
+  };
+
+  t.test(`${id} ${fault}: nothing acknowledged is lost, nothing oversold, nobody is told wrong`, async (t) => {
+    const on = await run(t, { protection: 'on', altered: [] });
+    record('on', on);
+    t.strictSame(on.violations, []);
+    t.equal(on.lost, 0, 'acknowledged baskets lost');
+    t.equal(on.oversold, 0, 'units oversold');
+  });
+  t.test(`${id} ${fault}: the same run finds what is wrong without the protection: ${control.what}`, async (t) => {
+    const off = await run(t, { protection: 'off', altered: control.altered ?? [] });
+    record('off', off);
+    t.not(off.violations.length, 0);
+    t.comment(off.violations.slice(0, 3).join('\n'));
+  });
+}
+
+/**
+ * What a stopped load leaves behind, judged by its history, the auditor and the baskets' rows. `capacities` are those of
+ * the stock rows that the load had for itself.
+ */
+export async function judge(
+  pool: pg.Pool,
+  load: Awaited<ReturnType<typeof startLoad>>,
+  capacities: ReadonlyMap<string, number>,
+  options: { staleRefusalMs: number },
+): Promise<Outcome> {
+  const lost = await findLost(pool, load.history);
+  const books = await audit(pool).then(
+    () => [],
+    (error: Error) => [error.message],
+  );
+  return {
+    violations: [
+      ...load.problems,
+      ...lost,
+      ...(await findDoubled(pool, load.history)),
+      ...books,
+      ...findImpossible(load.history, capacities, options),
+    ],
+    acknowledged: load.history.calls.filter(({ operation, outcome }) => operation === 'create' && outcome === 'ok')
+      .length,
+    lost: lost.length,
+    oversold: await countOversold(pool),
+  };
+}
+
+/** By how many units the baskets that hold or have bought go beyond the capacities, whatever the counters say. */
+async function countOversold(pool: pg.Pool): Promise<number> {
+  const { rows } = await pool.query<{ oversold: number }>(
+    `SELECT coalesce(sum(greatest(0, taken.quantity - s.capacity)), 0)::int AS oversold
+     FROM (
+       SELECT b.shop_id, t.stock_id, sum(t.quantity) AS quantity
+       FROM baskets b, unnest(b.hold_stock_ids, b.hold_quantities) AS t(stock_id, quantity)
+       WHERE b.status IN ('open', 'activated', 'checkout', 'completed') GROUP BY 1, 2
+     ) taken JOIN stock s ON s.shop_id = taken.shop_id AND s.stock_id = taken.stock_id`,
+  );
+  return rows[0]?.oversold ?? 0;
+}

@@ -1,0 +1,108 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Test } from 'tap';
+import { freePort } from '../../src/dev/services.ts';
+import { jwtSecret } from './service.ts';
+import { until } from './until.ts';
+
+const project = fileURLToPath(new URL('../..', import.meta.url));
+const startLimitMs = 30_000;
+const probeLimitMs = 1000;
+
+/** A change to one place of the source: the text `find`, which stands in the file exactly once, becomes `replace`. */
+export type Alteration = { file: string; find: string; replace: string };
+
+type ReplicaOptions = {
+  databaseUrl: string;
+  redisUrl: string;
+  /** Added to its environment. */
+  env?: Record<string, string>;
+  /** Where protections are taken out, or a crash is put in. */
+  altered?: readonly Alteration[];
+  /** Of its process, from the start on. */
+  port?: number;
+};
+
+/**
+ * Starts the service as a process of its own, from its source, and waits until it answers. It has the secrets of
+ * `startTestService`, so that tokens of `mintToken` are good for it. It needs a Redis for itself and its siblings.
+ */
+export async function startReplica(t: Test, options: ReplicaOptions) {
+  const { altered = [], port = await freePort() } = options;
+  const directory = altered.length === 0 ? project : alteredTree(t, altered);
+  const url = `http://127.0.0.1:${port}`;
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/server.ts'], {
+    cwd: directory,
+    env: {
+      PATH: process.env.PATH,
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      PUBLIC_URL: url,
+      DATABASE_URL: options.databaseUrl,
+      REDIS_URL: options.redisUrl,
+      JWT_SECRET: jwtSecret,
+      LINK_KEYS: 'l1:the secret that signs the start links of tests',
+      DATA_KEYS: 'd1:the secret that encrypts stored data of tests',
+      LOG_LEVEL: 'info',
+      ...options.env,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const { pid } = child;
+  if (pid === undefined) throw new Error('the replica has no process id');
+  let log = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      log += text;
+    });
+  }
+  /** How it ended: its exit code, or the signal that killed it. */
+  const ended = once(child, 'close').then(([code, signal]) => ({ code, signal }) as Ended);
+  const kill = (signal: NodeJS.Signals = 'SIGKILL') => void child.kill(signal);
+  t.teardown(async () => {
+    kill('SIGKILL');
+    await ended;
+  });
+  await until('the replica answers', startLimitMs, async () => {
+    if (child.exitCode !== null) throw new Error('it ended');
+    const asked = fetch(`${url}/health/live`, { signal: AbortSignal.timeout(probeLimitMs) });
+    return (await asked.catch(() => null))?.ok ?? false;
+  }).catch((error: Error) => {
+    throw new Error(`The replica did not start: ${error.message}\n${log}`);
+  });
+  return {
+    url,
+    pid,
+    ended,
+    /** All that it has written so far. */
+    log: () => log,
+    kill,
+    /** Asks it to stop and gives how it ended. */
+    stop: () => {
+      kill('SIGTERM');
+      return ended;
+    },
+  };
+}
+
+type Ended = { code: number | null; signal: NodeJS.Signals | null };
+
+/** A copy of the source with the changes made, below the checkout so that its packages are found. */
+function alteredTree(t: Test, altered: readonly Alteration[]): string {
+  const within = join(project, '.tap/altered');
+  mkdirSync(within, { recursive: true });
+  const directory = mkdtempSync(join(within, 'tree-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  for (const name of ['src', 'migrations', 'package.json', 'tsconfig.json']) {
+    cpSync(join(project, name), join(directory, name), { recursive: true });
+  }
+  for (const { file, find, replace } of altered) {
+    const parts = readFileSync(join(directory, file), 'utf8').split(find);
+    if (parts.length !== 2) throw new Error(`${file} has ${parts.length - 1} times, not once: ${find}`);
+    writeFileSync(join(directory, file), parts.join(replace));
+  }
+  return directory;
+}
