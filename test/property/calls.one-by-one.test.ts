@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
+import { audit } from '../support/audit.ts';
 import { callsAgreeWithModel, seed } from './commands.ts';
 import { openUnsweptShop } from './service.ts';
 
@@ -7,4 +8,5 @@ const shop = await openUnsweptShop(t);
 
 t.test('whatever calls come in whatever order, each is answered and does what the model says', async () => {
   await fc.assert(callsAgreeWithModel(shop), { ...seed, numRuns: 30 });
+  await audit(shop.service.pool);
 });

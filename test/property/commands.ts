@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
-import { audit } from '../support/audit.ts';
 import type { TestShop } from '../support/journey.ts';
 import { emptyModel, type Model, shownBy, take } from './model.ts';
 import { beginRun, type Run, send, shownOf } from './service.ts';
@@ -34,7 +33,7 @@ const insists = fc.constantFrom(false, false, false, true);
 
 /**
  * The property that every call, one after the other, is answered as the model says and leaves behind what the model
- * says, and that the books are sound in the end. `takeInModel` is another model for the test of this test.
+ * says. `takeInModel` is another model for the test of this test.
  */
 export function callsAgreeWithModel(shop: TestShop, { takeInModel = take, replayPath = '', maxCommands = 80 } = {}) {
   const commands = fc.commands(
@@ -43,6 +42,5 @@ export function callsAgreeWithModel(shop: TestShop, { takeInModel = take, replay
   );
   return fc.asyncProperty(commands, async (commands) => {
     await fc.asyncModelRun(async () => ({ model: emptyModel(), real: await beginRun(shop) }), commands);
-    await audit(shop.service.pool);
   });
 }
