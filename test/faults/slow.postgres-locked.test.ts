@@ -76,7 +76,7 @@ fault({
       replicas: () => fleet.replicas,
       itemIds: fleet.itemIds,
       clients: 32,
-      creations: 600,
+      creations: 300,
       pairs: 1,
     });
     await load.done;

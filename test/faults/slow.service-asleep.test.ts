@@ -1,16 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { countOversold, fault } from '../support/fault.ts';
-import { startFleet } from '../support/fleet.ts';
-import {
-  ask,
-  askAgain,
-  auditOf,
-  type Fleet,
-  holdsInRedis,
-  orphanGoneWithinMs,
-  steps,
-} from '../support/mid-creation.ts';
+import { type Fleet, startFleet } from '../support/fleet.ts';
+import { ask, askAgain, auditOf, holdsInRedis, orphanGoneWithinMs, steps } from '../support/mid-creation.ts';
 import type { Alteration } from '../support/replica.ts';
 import { until } from '../support/until.ts';
 

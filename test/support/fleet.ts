@@ -5,6 +5,8 @@ import { startPostgresServer, startRedisServer } from './servers.ts';
 import { api, mintToken } from './service.ts';
 import { openShopAt } from './shop.ts';
 
+export type Fleet = Awaited<ReturnType<typeof startFleet>>;
+
 type FleetOptions = {
   altered?: readonly Alteration[];
   replicas?: number;

@@ -97,6 +97,9 @@ export async function startLoad(t: Test, options: LoadOptions): Promise<Load> {
     if (answer !== null && answer.status >= 500 && answer.status !== 503) {
       problems.push(`${operation} was answered ${answer.status} ${JSON.stringify(answer.body)}`);
     }
+    if (answer !== null && [400, 401, 403].includes(answer.status)) {
+      problems.push(`${operation} was answered ${answer.status} ${JSON.stringify(answer.body)}`);
+    }
     if (answer?.status === 503 && !answer.headers.has('retry-after'))
       problems.push(`${operation}: 503 without Retry-After`);
     return answer;

@@ -1,10 +1,8 @@
 import { audit } from './audit.ts';
-import type { startFleet } from './fleet.ts';
+import type { Fleet } from './fleet.ts';
 import type { Created, ShownProblem } from './journey.ts';
 import type { Alteration } from './replica.ts';
 import { until } from './until.ts';
-
-export type Fleet = Awaited<ReturnType<typeof startFleet>>;
 
 /** Beyond the 30 s of a provisional admission: the sweeper's tick, and what a busy machine adds. */
 export const orphanGoneWithinMs = 35_000;
@@ -17,14 +15,14 @@ export const steps = {
     replace: `${what}; const committed = await deps.commit(creation);`,
   }),
   'it is written, before COMMIT': (what: string): Alteration => ({
-    file: 'src/platform/postgres.ts',
-    find: `await client.query(keep(result) ? 'COMMIT' : 'ROLLBACK');`,
-    replace: `${what}; await client.query(keep(result) ? 'COMMIT' : 'ROLLBACK');`,
+    file: 'src/holds/arbiter.ts',
+    find: 'return (await tx.query<Committed>(commitSql, parametersOf(creations))).rows[0];',
+    replace: `const { rows } = await tx.query<Committed>(commitSql, parametersOf(creations)); ${what}; return rows[0];`,
   }),
   'COMMIT, before Redis is told': (what: string): Alteration => ({
-    file: 'src/platform/postgres.ts',
-    find: `await client.query(keep(result) ? 'COMMIT' : 'ROLLBACK');`,
-    replace: `await client.query(keep(result) ? 'COMMIT' : 'ROLLBACK'); ${what};`,
+    file: 'src/holds/arbiter.ts',
+    find: `if (!row) throw new Error('the commit gave no verdict');`,
+    replace: `${what}; if (!row) throw new Error('the commit gave no verdict');`,
   }),
   'Redis is told, before the answer': (what: string): Alteration => ({
     file: 'src/baskets/create.ts',
