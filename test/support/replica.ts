@@ -80,6 +80,8 @@ export async function startReplica(t: Test, options: ReplicaOptions) {
     /** All that it has written so far. */
     log: () => log,
     kill,
+    /** Whether SIGSTOP has reached it. */
+    isStopped: () => /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')),
     /** Asks it to stop and gives how it ended. */
     stop: () => {
       kill('SIGTERM');

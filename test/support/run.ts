@@ -30,7 +30,7 @@ const tapProgram = join(project, 'node_modules/.bin/tap');
 const patterns = process.argv.slice(isSlow ? 3 : 2);
 /** One after the other and with time to spare, since faults are judged by the time that things take. */
 const tapArguments = isSlow
-  ? ['--jobs=1', '--timeout=300', ...(patterns.length === 0 ? [slowFiles] : patterns)]
+  ? ['--jobs=1', '--timeout=600', ...(patterns.length === 0 ? [slowFiles] : patterns)]
   : ['--jobs=2', `--exclude=${slowFiles}`, ...patterns];
 const redisKinds: readonly RedisKind[] = ['redis-server', 'valkey-server', 'js-redis-server'];
 

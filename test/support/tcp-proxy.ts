@@ -15,6 +15,7 @@ type Replies = 'pass' | 'hang' | 'cut';
 export async function startTcpProxy(t: Test, serverUrl: string, port = 0) {
   const target = new URL(serverUrl);
   let replies: Replies = 'pass';
+  let isLastOf = (_request: Buffer) => false;
   const keptBack: (() => void)[] = [];
   const sockets = new Set<Socket>();
 
@@ -29,9 +30,14 @@ export async function startTcpProxy(t: Test, serverUrl: string, port = 0) {
       // A connection that breaks is closed, and closing is passed on.
       socket.on('error', () => {});
     }
-    client.on('data', (bytes) => upstream.write(bytes));
+    let isLast = false;
+    client.on('data', (bytes) => {
+      isLast ||= isLastOf(bytes);
+      upstream.write(bytes);
+    });
     upstream.on('data', (bytes) => {
-      if (replies === 'pass') client.write(bytes);
+      if (isLast) client.destroy();
+      else if (replies === 'pass') client.write(bytes);
       else if (replies === 'hang') keptBack.push(() => client.write(bytes));
       else client.destroy();
     });
@@ -50,6 +56,10 @@ export async function startTcpProxy(t: Test, serverUrl: string, port = 0) {
     setReplies(next: Replies): void {
       replies = next;
       if (next === 'pass') for (const send of keptBack.splice(0)) send();
+    },
+    /** Passes requests on, but closes the connection in place of the reply to those that `isCut` picks. */
+    cutRepliesTo(isCut: (request: Buffer) => boolean): void {
+      isLastOf = isCut;
     },
   };
 }
