@@ -38,6 +38,7 @@ pool_mode = transaction
 ignore_startup_parameters = ${Object.keys(roleSettings).join(', ')}
 default_pool_size = ${poolSize}
 max_client_conn = 1000
+query_wait_timeout = 2
 server_idle_timeout = 10
 `,
   );

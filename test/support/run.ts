@@ -12,6 +12,7 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { type RedisKind, startPostgres, startRedis } from '../../src/dev/services.ts';
 import { migrate } from '../../src/platform/migrations.ts';
+import { startPgBouncer } from './pgbouncer.ts';
 
 /*
  * npm test [-- file patterns]
@@ -19,7 +20,8 @@ import { migrate } from '../../src/platform/migrations.ts';
  *
  * Starts one Postgres and one Redis for all test files, migrates a template database that each test clones, runs tap and
  * says what could not be run. With `--faults` it runs the files that the other leaves out because they take minutes. TEST_DATABASE_URL names a Postgres to use instead of the embedded one (a superuser's URL),
- * TEST_REDIS_KIND asks for redis-server, valkey-server or js-redis-server.
+ * TEST_REDIS_KIND asks for redis-server, valkey-server or js-redis-server. TEST_PGBOUNCER=1 puts PgBouncer between the
+ * services under test and Postgres.
  */
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
@@ -59,9 +61,13 @@ const [postgres, redis] = await Promise.all([
   buildTap(),
 ]);
 const postgresUrl = postgres?.url ?? given ?? '';
+const pgBouncer = process.env.TEST_PGBOUNCER === '1' ? await startPgBouncer(directory, postgresUrl) : null;
+if (process.env.TEST_PGBOUNCER === '1' && pgBouncer === null)
+  throw new Error('TEST_PGBOUNCER=1: there is no pgbouncer.');
 try {
   process.exitCode = await runTests();
 } finally {
+  await pgBouncer?.stop();
   if (postgres === null) await administer(`DROP DATABASE IF EXISTS ${template} WITH (FORCE)`);
   await Promise.all([postgres?.stop(), redis.stop()]);
 }
@@ -97,6 +103,7 @@ async function runTests(): Promise<number> {
       TEST_REDIS_KIND: redis.kind,
       // Where servers that a test starts for itself keep their data.
       TEST_DIRECTORY: directory,
+      ...(pgBouncer === null ? {} : { TEST_PGBOUNCER_URL: pgBouncer.url }),
     },
   });
   tap = child;
