@@ -3,20 +3,34 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { runner } from 'node-pg-migrate';
 import pg from 'pg';
+import { hasSqlState, sqlState } from './postgres.ts';
 
 const directory = fileURLToPath(new URL('../../migrations', import.meta.url));
 const lockId = 7_234_110_924;
-const retryMs = 200;
+const retryMs = 500;
+/**
+ * For how long a migration may wait for a table. Everybody else waits behind it meanwhile, however long a transaction it
+ * is that keeps the table.
+ */
+const lockTimeoutMs = 300;
+const giveUpAfterMs = 60_000;
 
 /**
  * Brings a database to the schema of this build and returns the names of the migrations that were run. Any number of
  * replicas may call it at once: one at a time has an advisory lock that lives in a transaction of its own, which also
- * holds behind PgBouncer in transaction mode. Throws when the database is newer than this build can work with.
+ * holds behind PgBouncer in transaction mode. A migration that does not get its locks at once is tried again for a
+ * minute. Throws what Postgres throws then, and when the database is newer than this build can work with.
  */
 export async function migrate(databaseUrl: string): Promise<string[]> {
+  const startedMs = performance.now();
   for (;;) {
-    const run = await migrateIfFree(databaseUrl);
-    if (run !== null) return run;
+    try {
+      const run = await migrateIfFree(databaseUrl);
+      if (run !== null) return run;
+    } catch (error) {
+      const again = hasSqlState(error, sqlState.lockNotAvailable) && performance.now() - startedMs < giveUpAfterMs;
+      if (!again) throw error;
+    }
     // Who waited inside a transaction would keep a connection of PgBouncer's from the one who migrates, who needs two.
     await delay(retryMs);
   }
@@ -34,7 +48,7 @@ async function migrateIfFree(databaseUrl: string): Promise<string[] | null> {
     await gate.query('SET LOCAL idle_in_transaction_session_timeout = 0');
     await assertSchemaIsUsable(gate);
     const run = await runner({
-      databaseUrl,
+      databaseUrl: { connectionString: databaseUrl, lock_timeout: lockTimeoutMs },
       dir: directory,
       direction: 'up',
       migrationsTable: 'migrations',
