@@ -67,7 +67,7 @@ fault({
     await playRounds({ rounds: protection === 'on' ? 1000 : 100, atOnce: 4 }, async (round) => {
       const { id } = await openBasket(shop);
       created.push(id);
-      const end = await raceToEnd(shop, id, round);
+      const end = await raceToEnd(shop, id, round).catch((error: Error) => error.message);
       if (!possibleEnds.includes(end)) violations.push(`round ${round}: ${end}`);
     });
     return accountFor(shop.service.pool, created, violations);

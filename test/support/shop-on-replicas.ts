@@ -10,16 +10,18 @@ import { openShopAt } from './shop.ts';
 /**
  * A shop on replicas that are processes, with a Redis of their own and the runner's Postgres: for what breaks in the
  * service or around it, and leaves the servers alone. `service.pool` looks at Postgres past them. `start` starts another
- * replica.
+ * replica. `through` is the URL of something in front of Postgres.
  */
 export async function openShopOnReplicas(
   t: Test,
-  options: { altered?: readonly Alteration[]; replicas?: number; settings?: object } = {},
+  options: { altered?: readonly Alteration[]; replicas?: number; settings?: object; through?: string } = {},
 ) {
   const { altered = [], replicas: count = 1, settings = {} } = options;
   const [databaseUrl, redis] = await Promise.all([createDatabase(t), startRedisServer(t)]);
+  const through =
+    options.through === undefined ? databaseUrl : new URL(new URL(databaseUrl).pathname, options.through).href;
   const start = (more: { altered?: readonly Alteration[] } = {}) =>
-    startReplica(t, { databaseUrl, redisUrl: redis.url, altered, ...more });
+    startReplica(t, { databaseUrl: through, redisUrl: redis.url, altered, ...more });
   const replicas = await Promise.all(Array.from({ length: count }, () => start()));
   const pool = new pg.Pool({ connectionString: databaseUrl, max: 4 });
   t.teardown(() => pool.end());
