@@ -1,10 +1,11 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
 import { basketRoutes } from './baskets/index.ts';
 import { catalogueRoutes, openItemCache } from './catalogue/index.ts';
 import type { Config } from './config.ts';
 import { confirmationPurpose, handoffRoutes, readSession, sessionPurpose, writeConfirmation } from './handoff/index.ts';
-import { type Admission, endBasketsOfEvent, openCommitQueue, stockKeeper } from './holds/index.ts';
+import { type Admission, endBasketsOfEvent, type Keeper, openCommitQueue, stockKeeper } from './holds/index.ts';
 import { bearerAccess } from './http/access.ts';
 import type { Api } from './http/api.ts';
 import { sessionCors } from './http/cors.ts';
@@ -26,6 +27,8 @@ export type Resources = {
   pool: pg.Pool;
   redis: RedisConnection;
   admission: Admission;
+  suspect: Keeper['suspect'];
+  metrics: Registry;
   clock: DatabaseClock;
   logger: Logger;
   isDraining: () => boolean;
@@ -67,8 +70,8 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     admission,
     cursorKeys,
     linkKid: startLinkKeys.signing.kid,
-    resync: stock.resync,
-    commit: openCommitQueue(pool),
+    suspect: resources.suspect,
+    commit: openCommitQueue(pool, admission.sawEpoch),
     startLink: (basket, linkKid) => startLinkOf({ shops, startLinkKeys, publicUrl }, basket, linkKid),
   });
   linkRoutes(app, {

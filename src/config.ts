@@ -19,7 +19,10 @@ export const environmentSchema = Type.Object({
     pattern: '^postgres(ql)?://',
     description: 'the Postgres database, postgres://user:password@host:port/name',
   }),
-  REDIS_URL: Type.String({ pattern: '^rediss?://[^,]+$', description: 'the Redis server, redis:// or rediss://' }),
+  REDIS_URL: Type.String({
+    pattern: '^rediss?://[^,]+(,rediss?://[^,]+)*$',
+    description: 'the Redis server, redis:// or rediss://, or some nodes of a Redis Cluster separated by commas',
+  }),
   JWT_SECRET: Type.String({
     pattern: '^[^,]{32,}(,[^,]{32,})*$',
     description: 'one or more HS256 secrets of at least 32 characters each, separated by commas',
@@ -110,15 +113,21 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
   });
 }
 
-/** The database alone, for commands that need nothing else. Throws ConfigError. */
-export function databaseUrlOf(environment: NodeJS.ProcessEnv): string {
+/** Some variables alone, for commands that need no more. Throws ConfigError with all that is missing. */
+export function variablesOf<Name extends keyof typeof environmentSchema.properties>(
+  environment: NodeJS.ProcessEnv,
+  ...names: readonly Name[]
+): Record<Name, string> {
   const problems: string[] = [];
-  const { DATABASE_URL: url } = readVariables(environment, problems);
-  if (url === undefined) {
-    problems.push(`DATABASE_URL is missing: ${environmentSchema.properties.DATABASE_URL.description}`);
+  const data = readVariables(environment, problems);
+  const values: Partial<Record<Name, string>> = {};
+  for (const name of names) {
+    const value = data[name];
+    if (value !== undefined) values[name] = value;
+    else problems.push(`${name} is missing: ${environmentSchema.properties[name].description}`);
   }
-  if (url === undefined || problems.length > 0) throw new ConfigError(problems);
-  return url;
+  if (problems.length > 0) throw new ConfigError(problems);
+  return values as Record<Name, string>;
 }
 
 /** What keeps a process from starting, in words; a refused connection has only a code. */

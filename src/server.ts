@@ -1,9 +1,17 @@
 import { fileURLToPath } from 'node:url';
 import closeWithGrace from 'close-with-grace';
 import type pg from 'pg';
+import { Registry } from 'prom-client';
 import { buildApp } from './app.ts';
 import { type Config, loadConfig, startProblem } from './config.ts';
-import { endBasketsOfCancelledEvents, openAdmission, startSweeper } from './holds/index.ts';
+import {
+  type Admission,
+  endBasketsOfCancelledEvents,
+  holdMetrics,
+  openAdmission,
+  startKeeper,
+  startSweeper,
+} from './holds/index.ts';
 import { openDatabaseClock } from './platform/clock.ts';
 import { openLogger } from './platform/logger.ts';
 import { assertMigrated } from './platform/migrations.ts';
@@ -11,7 +19,14 @@ import { openPostgres } from './platform/postgres.ts';
 import { openRedis, type RedisConnection } from './platform/redis.ts';
 
 /** A running service. `url` is where it listens. */
-export type Service = { url: string; pool: pg.Pool; redis: RedisConnection; stop(): Promise<void> };
+export type Service = {
+  url: string;
+  pool: pg.Pool;
+  redis: RedisConnection;
+  admission: Admission;
+  /** May be called again. */
+  stop(): Promise<void>;
+};
 
 const drainMs = 9000;
 /** Longer than any request takes to be answered. */
@@ -30,23 +45,36 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
   try {
     await assertMigrated(pool);
     const admission = openAdmission(redis);
+    const metrics = new Registry();
+    const keeper = await startKeeper({ pool, admission, logger, metrics: holdMetrics(metrics) }, redis);
     const clock = openDatabaseClock(pool);
-    const app = await buildApp(config, { pool, redis, admission, clock, logger, isDraining: () => draining });
+    const isDraining = () => draining;
+    const app = await buildApp(config, {
+      ...{ pool, redis, admission, metrics, clock, logger, isDraining },
+      suspect: keeper.suspect,
+    });
     const url = await app.listen({ host: config.host, port: config.port });
     const sweeper = startSweeper(pool, admission, logger, () => endBasketsOfCancelledEvents(pool, admission));
+    const stop = async () => {
+      draining = true;
+      // Node also waits for connections that say nothing, such as those that browsers open in advance.
+      const cutOff = setTimeout(() => app.server.closeAllConnections(), answeredWithinMs);
+      await app.close();
+      clearTimeout(cutOff);
+      await sweeper.stop();
+      await keeper.stop();
+      await redis.close();
+      await pool.end();
+    };
+    let stopped: Promise<void> | undefined;
     return {
       url,
       pool,
       redis,
-      async stop() {
-        draining = true;
-        // Node also waits for connections that say nothing, such as those that browsers open in advance.
-        const cutOff = setTimeout(() => app.server.closeAllConnections(), answeredWithinMs);
-        await app.close();
-        clearTimeout(cutOff);
-        await sweeper.stop();
-        await redis.close();
-        await pool.end();
+      admission,
+      stop() {
+        stopped ??= stop();
+        return stopped;
       },
     };
   } catch (error) {

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { isRefusal, type Refusal, refuse } from '../errors.ts';
-import { type Admission, moveStock, type StockTake, takesOf } from '../holds/index.ts';
+import { type Admission, moveStock, type SettledHold, type StockTake, takesOf } from '../holds/index.ts';
 import type { Caller, SessionCaller } from '../http/access.ts';
 import { type IdempotencyKey, runOnce } from '../http/idempotency.ts';
 import { withTransaction } from '../platform/postgres.ts';
@@ -138,7 +138,7 @@ export async function cancelBasket(
     await moveStock(tx, basket.shopId, takesOfBasket(basket), 'release');
     return { basket: await saveEnded(tx, basket, now, 'cancelled', 'requested'), answer: {} };
   });
-  if (!isRefusal(result) && !result.replayed) await admission.release(holdOf(result.basket));
+  if (!isRefusal(result) && !result.replayed) await admission.release([result.basket]);
   return result;
 }
 
@@ -220,7 +220,8 @@ export function takesOfBasket({ holdStockIds, holdQuantities }: Basket): StockTa
   return holdStockIds.map((stockId, at) => ({ stockId, quantity: holdQuantities[at] ?? 0 }));
 }
 
-/** A basket's hold as the admission in Redis knows it. */
-export function holdOf(basket: Basket): { shopId: string; basketId: string; takes: StockTake[] } {
-  return { shopId: basket.shopId, basketId: basket.basketId, takes: takesOfBasket(basket) };
+/** A live basket's hold, as Redis is told of it. */
+export function holdOf(basket: Basket): SettledHold {
+  const { shopId, basketId, version, expiresAt } = basket;
+  return { shopId, basketId, version, deadline: expiresAt, takes: takesOfBasket(basket) };
 }

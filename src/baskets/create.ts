@@ -19,8 +19,8 @@ export type CreateDeps = {
   shops: ShopCache;
   items: ItemCache;
   admission: Admission;
-  /** Sets what Redis knows of stock rows to what Postgres says of them. */
-  resync: (shopId: string, stockIds: readonly string[]) => Promise<void>;
+  /** Has what Redis counts of stock rows compared with Postgres, since it was wrong about them. */
+  suspect: (shopId: string, stockIds: readonly string[]) => void;
   /** Commits one creation, alone or together with others that wait. */
   commit: CommitCreation;
   /** The id of the key that signs start links now: an answer that is given again must be signed with the same. */
@@ -115,7 +115,7 @@ async function attempt(
   // Should this throw, the commit may have happened all the same: the provisional deadline finds out which it was.
   const committed = await deps.commit(creation);
   if (committed.outcome === 'overloaded') {
-    await deps.admission.release(creation);
+    await deps.admission.release([creation]);
     return refuse('unavailable');
   }
   void tellRedis(deps, creation, admitted.outcome, committed);
@@ -124,25 +124,29 @@ async function attempt(
   return { basket: toBasket(committed.row), answer, replayed: false };
 }
 
-/** Settles the admission or gives it back, and loads the stock rows anew where what Redis said of them was wrong. */
+/** Settles the admission or gives it back, and tells on the stock rows about which Redis was wrong. */
 async function tellRedis(
-  { admission, resync }: CreateDeps,
+  { admission, suspect }: CreateDeps,
   creation: Creation,
   admitted: 'admitted' | 'doubtful' | 'unreachable',
   committed: CreationOutcome,
 ): Promise<void> {
   const { shopId, takes } = creation;
-  if (committed.outcome === 'created') await admission.settle(creation, new Date(committed.row.expires_at));
-  else await admission.release(creation);
   if (committed.outcome === 'short') admission.proveSoldOut(shopId, committed.available);
   const saidTooMuch = committed.outcome === 'short' && admitted === 'admitted';
   const saidTooLittle = committed.outcome === 'created' && admitted === 'doubtful';
-  if (!saidTooMuch && !saidTooLittle) return;
-  // What fails here is found out again by the next request that Redis answers wrongly.
-  await resync(
-    shopId,
-    takes.map(({ stockId }) => stockId),
-  ).catch(() => {});
+  if (saidTooMuch || saidTooLittle) {
+    suspect(
+      shopId,
+      takes.map(({ stockId }) => stockId),
+    );
+  }
+  if (committed.outcome === 'created') {
+    const { version, expires_at } = committed.row;
+    await admission.settle([{ ...creation, version, deadline: new Date(expires_at) }]);
+  } else {
+    await admission.release([creation]);
+  }
 }
 
 async function replay(deps: CreateDeps, shopId: string, stored: StoredAnswer): Promise<Created | Refusal> {

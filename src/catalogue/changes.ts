@@ -106,7 +106,7 @@ export async function changeItems(
       return { stockIds: [...stockIds] };
     });
     if (isRefusal(result)) return result;
-    await deps.stock.resync(shopId, result.stockIds);
+    await deps.stock.tellRedis(shopId, result.stockIds);
     return null;
   } catch (error) {
     if (hasSqlState(error, sqlState.uniqueViolation)) return refuse('package_id_used');
@@ -146,6 +146,6 @@ export async function changePool(
     await putPool(tx, shopId, poolId, name);
     return null;
   });
-  if (result === null) await deps.stock.resync(shopId, [stockId]);
+  if (result === null) await deps.stock.tellRedis(shopId, [stockId]);
   return result;
 }

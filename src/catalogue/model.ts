@@ -124,7 +124,7 @@ export type SellableItem = Item & { event: ShopEvent | null; catalogueVersion: n
 
 /**
  * What the catalogue needs of the reservation engine, which stands above it: the stock rows that items draw on. All but
- * `availability` and `resync` run in the caller's transaction; rows are locked in the order of their ids.
+ * `availability` and `tellRedis` run in the caller's transaction; rows are locked in the order of their ids.
  */
 export type StockKeeper = {
   /**
@@ -135,6 +135,6 @@ export type StockKeeper = {
   /** Sets capacities of locked rows. Refusal: `capacity_below_committed`. */
   setCapacities(tx: Queryable, shopId: string, capacities: ReadonlyMap<string, number | null>): Promise<Refusal | null>;
   availability(db: Queryable, shopId: string, stockIds: readonly string[]): Promise<Map<string, Availability>>;
-  /** Sets the copy of the rows in Redis to what they are, after a commit that changed them. */
-  resync(shopId: string, stockIds: readonly string[]): Promise<void>;
+  /** Makes rows and their capacities known to Redis, after a commit that changed them. */
+  tellRedis(shopId: string, stockIds: readonly string[]): Promise<void>;
 };

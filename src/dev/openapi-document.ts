@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { Registry } from 'prom-client';
 import { buildApp } from '../app.ts';
 import { loadConfig } from '../config.ts';
 import { openAdmission } from '../holds/index.ts';
@@ -23,6 +24,8 @@ export async function openApiYaml(): Promise<string> {
     pool,
     redis,
     admission: openAdmission(redis),
+    suspect: () => {},
+    metrics: new Registry(),
     clock: openDatabaseClock(pool),
     logger: pino({ level: 'silent' }),
     isDraining: () => false,

@@ -128,8 +128,8 @@ export async function redeemConfirmation(
 
   const { basket, ended } = result;
   if (!result.replayed) {
-    await Promise.all(ended.map((other) => deps.admission.release(holdOf(other))));
-    void deps.admission.settle(holdOf(basket), basket.expiresAt);
+    await deps.admission.release(ended);
+    void deps.admission.settle([holdOf(basket)]);
   }
   return {
     basket,

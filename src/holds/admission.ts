@@ -1,26 +1,37 @@
 import { LRUCache } from 'lru-cache';
-import { loadScript, type RedisConnection } from '../platform/redis.ts';
+import { loadScript, type RedisConnection, type RedisScript } from '../platform/redis.ts';
 import type { StockTake } from './model.ts';
 
 const directory = new URL('./scripts/', import.meta.url);
+const fence = loadScript(directory, 'fence');
+const fenced = (name: string): RedisScript => ({ name, source: fence.source + loadScript(directory, name).source });
 const scripts = {
-  admit: loadScript(directory, 'admit'),
-  settle: loadScript(directory, 'settle'),
-  release: loadScript(directory, 'release'),
-  sell: loadScript(directory, 'sell'),
-  load: loadScript(directory, 'load'),
-  due: loadScript(directory, 'due'),
-  remind: loadScript(directory, 'remind'),
-  held: loadScript(directory, 'held'),
+  admit: fenced('admit'),
+  settle: fenced('settle'),
+  release: fenced('release'),
+  sell: fenced('sell'),
+  load: fenced('load'),
+  correct: fenced('correct'),
+  due: fenced('due'),
+  remind: fenced('remind'),
+  rows: fenced('rows'),
+  scan: fenced('scan'),
+  mark: fenced('mark'),
+  reset: loadScript(directory, 'reset'),
+  identify: loadScript(directory, 'identify'),
 };
 
 /** How many partitions the shops are spread over; part of the key names, so it never changes. */
-export const partitions = 16;
+const partitionCount = 16;
+export const partitions: readonly number[] = Array.from({ length: partitionCount }, (_, partition) => partition);
 
 const provisionalMs = 30_000;
 
 /** For how long a sold-out answer of Redis is believed after Postgres has said the same. */
 const provenForMs = 1000;
+
+/** How many baskets or rows one script is given: more would keep Redis from others for too long. */
+const perScript = 250;
 
 /**
  * What Redis says to a creation. `doubtful`: it answered, but Postgres must be asked, because it does not know a stock
@@ -30,57 +41,148 @@ type AdmissionOutcome =
   | { outcome: 'admitted' | 'doubtful' | 'unreachable' }
   | { outcome: 'sold_out'; available: Map<string, number> };
 
-type Hold = { shopId: string; basketId: string; takes: readonly StockTake[] };
+export type BasketName = { shopId: string; basketId: string };
+type Hold = BasketName & { takes: readonly StockTake[] };
+
+/** A hold as Postgres has it. `version` is the basket's: of two messages about it the newer one counts. */
+export type SettledHold = Hold & { version: number; deadline: Date };
+
+/** A stock row as Redis counts it; `admitted` is what no commit has settled yet. No capacity: unlimited. */
+export type CountedRow = { capacity: number | null; held: number; admitted: number; sold: number };
+
+export type StockName = { shopId: string; stockId: string };
+
+/** A stock row as Postgres has it. */
+export type StatedRow = StockName & Omit<CountedRow, 'admitted'>;
+
+/** A hold as Redis has it. */
+export type FoundHold = Hold & { state: 'admitted' | 'held'; version: number };
+
+/** Who has a partition, and what of it: `epoch` is null unless all of its keys are of the same one. */
+export type PartitionIdentity = {
+  epoch: number | null;
+  newestEpoch: number;
+  ready: boolean;
+  tick: number;
+  server: string;
+};
 
 /**
  * The copy of the reservations in Redis. It refuses what is sold out before Postgres is asked, and says when to look at
  * a basket again. No call rejects. A lost or late message makes the copy wrong, never the service: where it admits too
- * much Postgres refuses, and where it refuses too much one request a second goes through and finds out; both then load
- * the row anew.
+ * much Postgres refuses, where it refuses too much one request a second goes through and finds out, and the reconciler
+ * brings it back to what Postgres says.
+ *
+ * Every call carries the epoch that was adopted last, and Redis refuses those of another; without one, Redis is not
+ * asked at all.
  */
 export type Admission = {
   admit(hold: Hold): Promise<AdmissionOutcome>;
   /** After Postgres refused a creation: these rows have no more than this, for the next second. */
   proveSoldOut(shopId: string, available: ReadonlyMap<string, number>): void;
-  /** After a commit: the hold is real, until `deadline`. */
-  settle(hold: Hold, deadline: Date): Promise<void>;
+  /** After a commit: these baskets hold exactly this, until their deadlines. False when that did not reach Redis. */
+  settle(holds: readonly SettledHold[]): Promise<boolean>;
   /** After a refusal, an expiry or a cancellation. */
-  release(hold: Hold): Promise<void>;
+  release(baskets: readonly BasketName[]): Promise<void>;
   /** After a completion. */
-  sell(hold: Hold): Promise<void>;
-  /** Sets a stock row to what Postgres says of it. */
-  load(shopId: string, stockId: string, capacity: number | null, taken: number): Promise<void>;
-  due(partition: number, limit: number): Promise<{ shopId: string; basketId: string }[]>;
-  remind(shopId: string, basketId: string, deadline: Date): Promise<void>;
-  /** What an admission without a basket in Postgres holds. */
-  takesOf(shopId: string, basketId: string): Promise<StockTake[]>;
+  sell(basket: BasketName): Promise<void>;
+  /** Makes rows known; of one that is known already, only the capacity is set. False when that did not reach Redis. */
+  load(rows: readonly StatedRow[]): Promise<boolean>;
+  /** Sets capacities, and changes what is held and sold by so much. */
+  correct(rows: readonly StatedRow[]): Promise<void>;
+  due(partition: number, limit: number): Promise<BasketName[]>;
+  remind(baskets: readonly (BasketName & { deadline: Date })[]): Promise<void>;
+  /** What Redis counts of these rows, or null when it cannot say; rows that it does not know are left out. */
+  readRows(rows: readonly StockName[]): Promise<Map<string, CountedRow> | null>;
+  /** All rows, under `<shop>/<stock>`, or null. */
+  allRows(): Promise<Map<string, CountedRow> | null>;
+  /** All holds of the partition that a shop is in, or null. */
+  holdsBeside(shopId: string): Promise<FoundHold[] | null>;
+  allHolds(): Promise<FoundHold[] | null>;
+  /** Who has the partitions, in their order, or null. */
+  identify(): Promise<PartitionIdentity[] | null>;
+  /** Empties every partition and begins an epoch in it; false when it did not happen everywhere. */
+  reset(epoch: number): Promise<boolean>;
+  /** Says that the partitions have all that Postgres had at a tick; false when it did not reach all of them. */
+  mark(tick: number): Promise<boolean>;
+  /** The epoch that calls carry from now on; null: do not ask Redis. */
+  adopt(epoch: number | null): void;
+  epoch(): number | null;
+  /** An epoch that Postgres was seen to be at. Redis is not asked any more when it is not ours. */
+  sawEpoch(epoch: number): void;
+  /** Calls the listener when the adopted epoch has turned out to be another than that of Redis or Postgres. */
+  onStale(listener: () => void): void;
 };
 
-/** Opens the admission over a Redis connection. */
+/** Opens the admission over a Redis connection. It asks Redis nothing before an epoch is adopted. */
 export function openAdmission(redis: RedisConnection): Admission {
   const provenRows = new LRUCache<string, true>({ max: 100_000, ttl: provenForMs });
-  const keysOf = ({ shopId, basketId, takes }: Hold) => {
-    const tag = `{bl:${partitionOf(shopId)}}`;
-    const stock = takes.map(({ stockId }) => `${tag}:stock:${shopId}/${stockId}`);
-    return [`${tag}:deadlines`, `${tag}:hold:${shopId}/${basketId}`, ...stock];
-  };
-  const memberOf = ({ shopId, basketId }: Pick<Hold, 'shopId' | 'basketId'>) => `${shopId}/${basketId}`;
-  const quantities = (hold: Hold) => hold.takes.map(({ quantity }) => quantity);
-  const written = (hold: Hold) => JSON.stringify(hold.takes);
+  const listeners: (() => void)[] = [];
+  let epoch: number | null = null;
+
+  function beStale(): void {
+    epoch = null;
+    for (const listener of listeners) listener();
+  }
+
+  /** Runs a script in a partition; null when nobody knows whether it ran, or when it was fenced. */
+  async function call(script: RedisScript, partition: number, args: (string | number)[]): Promise<unknown[] | null> {
+    const answer = await redis.run(script, keysOf(partition), args);
+    return answer.known ? (answer.reply as unknown[]) : null;
+  }
+  async function callFenced(
+    script: RedisScript,
+    partition: number,
+    args: (string | number)[],
+  ): Promise<unknown[] | null> {
+    const carried = epoch;
+    if (carried === null) return null;
+    const reply = await call(script, partition, [carried, ...args]);
+    if (reply?.[0] !== 'stale_epoch') return reply;
+    if (epoch === carried) beStale();
+    return null;
+  }
+
+  /** Runs a script for many, partition by partition; false unless it ran for all. */
+  async function callForAll<T extends { shopId: string }>(
+    script: RedisScript,
+    all: readonly T[],
+    argsOf: (one: T) => (string | number)[],
+  ): Promise<boolean> {
+    const replies = await Promise.all(
+      batchesByPartition(all).map(({ partition, batch }) => callFenced(script, partition, batch.flatMap(argsOf))),
+    );
+    return replies.every((reply) => reply !== null);
+  }
+
+  async function scan(partition: number, what: 'holds' | 'stock'): Promise<Map<string, string> | null> {
+    const found = new Map<string, string>();
+    let cursor = '0';
+    do {
+      const page = await callFenced(scripts.scan, partition, [what, cursor, 1000]);
+      if (page === null) return null;
+      const [, next, pairs] = page as [string, string, string[]];
+      for (let at = 0; at < pairs.length; at += 2) found.set(pairs[at] ?? '', pairs[at + 1] ?? '');
+      cursor = next;
+    } while (cursor !== '0');
+    return found;
+  }
+
+  async function holdsIn(partition: number): Promise<FoundHold[] | null> {
+    const texts = await scan(partition, 'holds');
+    return texts && [...texts].flatMap(([member, text]) => readHold(member, text));
+  }
 
   return {
     async admit(hold) {
-      const args = [memberOf(hold), provisionalMs, written(hold), ...quantities(hold)];
-      const answer = await redis.run(scripts.admit, keysOf(hold), args);
-      if (!answer.known) return { outcome: 'unreachable' };
-      const [outcome, ...pairs] = answer.reply as [string, ...number[]];
+      const args = [memberOf(hold), provisionalMs, writtenTakes(hold.takes)];
+      const reply = await callFenced(scripts.admit, partitionOf(hold.shopId), args);
+      const [outcome, ...pairs] = (reply ?? ['rebuilding']) as [string, ...(string | number)[]];
+      if (outcome === 'rebuilding') return { outcome: 'unreachable' };
       if (outcome === 'admitted' || outcome === 'already') return { outcome: 'admitted' };
       if (outcome === 'unknown_stock') return { outcome: 'doubtful' };
       const available = new Map<string, number>();
-      for (let at = 0; at < pairs.length; at += 2) {
-        const take = hold.takes[pairs[at] ?? -1];
-        if (take) available.set(take.stockId, pairs[at + 1] ?? 0);
-      }
+      for (let at = 0; at < pairs.length; at += 2) available.set(String(pairs[at]), Number(pairs[at + 1]));
       // One short row that Postgres has confirmed is enough to refuse the basket.
       const proven = [...available.keys()].some((stockId) => provenRows.has(`${hold.shopId}/${stockId}`));
       return proven ? { outcome: 'sold_out', available } : { outcome: 'doubtful' };
@@ -88,39 +190,99 @@ export function openAdmission(redis: RedisConnection): Admission {
     proveSoldOut(shopId, available) {
       for (const [stockId, left] of available) if (left <= 0) provenRows.set(`${shopId}/${stockId}`, true);
     },
-    async settle(hold, deadline) {
-      await redis.run(scripts.settle, keysOf(hold), [
+    settle: (holds) =>
+      callForAll(scripts.settle, holds, (hold) => [
         memberOf(hold),
-        deadline.getTime(),
-        written(hold),
-        ...quantities(hold),
-      ]);
+        hold.version,
+        hold.deadline.getTime(),
+        writtenTakes(hold.takes),
+      ]),
+    async release(baskets) {
+      await callForAll(scripts.release, baskets, (basket) => [memberOf(basket)]);
     },
-    async release(hold) {
-      await redis.run(scripts.release, keysOf(hold), [memberOf(hold), ...quantities(hold)]);
+    async sell(basket) {
+      await callFenced(scripts.sell, partitionOf(basket.shopId), [memberOf(basket)]);
     },
-    async sell(hold) {
-      await redis.run(scripts.sell, keysOf(hold).slice(0, 2), [memberOf(hold)]);
-    },
-    async load(shopId, stockId, capacity, taken) {
-      const key = `{bl:${partitionOf(shopId)}}:stock:${shopId}/${stockId}`;
-      await redis.run(scripts.load, [key], [capacity ?? 'unlimited', taken]);
+    load: (rows) => callForAll(scripts.load, rows, rowArguments),
+    async correct(rows) {
+      await callForAll(scripts.correct, rows, rowArguments);
     },
     async due(partition, limit) {
-      const answer = await redis.run(scripts.due, [`{bl:${partition}}:deadlines`], [limit]);
-      const members = answer.known ? (answer.reply as string[]) : [];
-      return members.map((member) => {
-        const slash = member.indexOf('/');
-        return { shopId: member.slice(0, slash), basketId: member.slice(slash + 1) };
-      });
+      const [, ...members] = ((await callFenced(scripts.due, partition, [limit])) ?? []) as string[];
+      return members.map(basketOf);
     },
-    async remind(shopId, basketId, deadline) {
-      const key = `{bl:${partitionOf(shopId)}}:deadlines`;
-      await redis.run(scripts.remind, [key], [memberOf({ shopId, basketId }), deadline.getTime()]);
+    async remind(baskets) {
+      await callForAll(scripts.remind, baskets, (basket) => [memberOf(basket), basket.deadline.getTime()]);
     },
-    async takesOf(shopId, basketId) {
-      const answer = await redis.run(scripts.held, [`{bl:${partitionOf(shopId)}}:hold:${shopId}/${basketId}`], []);
-      return answer.known && typeof answer.reply === 'string' ? (JSON.parse(answer.reply) as StockTake[]) : [];
+    async readRows(rows) {
+      const found = new Map<string, CountedRow>();
+      for (const { partition, batch } of batchesByPartition(rows)) {
+        const names = batch.map(({ shopId, stockId }) => `${shopId}/${stockId}`);
+        const reply = await callFenced(scripts.rows, partition, names);
+        if (reply === null) return null;
+        for (const [at, name] of names.entries()) {
+          const row = readRow(String(reply[at + 1]));
+          if (row) found.set(name, row);
+        }
+      }
+      return found;
+    },
+    async allRows() {
+      const all = new Map<string, CountedRow>();
+      for (const partition of partitions) {
+        const texts = await scan(partition, 'stock');
+        if (texts === null) return null;
+        for (const [name, text] of texts) {
+          const row = readRow(text);
+          if (row) all.set(name, row);
+        }
+      }
+      return all;
+    },
+    holdsBeside: (shopId) => holdsIn(partitionOf(shopId)),
+    async allHolds() {
+      const all: FoundHold[] = [];
+      for (const partition of partitions) {
+        const holds = await holdsIn(partition);
+        if (holds === null) return null;
+        for (const hold of holds) all.push(hold);
+      }
+      return all;
+    },
+    async identify() {
+      const replies = await Promise.all(partitions.map((partition) => call(scripts.identify, partition, [])));
+      const identities: PartitionIdentity[] = [];
+      for (const reply of replies) {
+        if (reply === null) return null;
+        const [, ofDeadlines, ofHolds, ofStock, ready, tick, server] = reply.map(String);
+        const same = ofDeadlines !== '' && ofDeadlines === ofHolds && ofHolds === ofStock;
+        identities.push({
+          epoch: same ? Number(ofDeadlines) : null,
+          newestEpoch: Math.max(Number(ofDeadlines), Number(ofHolds), Number(ofStock)),
+          ready: ready === '1',
+          tick: Number(tick),
+          server: server ?? '',
+        });
+      }
+      return identities;
+    },
+    async reset(newEpoch) {
+      const replies = await Promise.all(partitions.map((partition) => call(scripts.reset, partition, [newEpoch])));
+      return replies.every((reply) => reply?.[0] === 'reset');
+    },
+    async mark(tick) {
+      const replies = await Promise.all(partitions.map((partition) => callFenced(scripts.mark, partition, [tick])));
+      return replies.every((reply) => reply !== null);
+    },
+    adopt(next) {
+      epoch = next;
+    },
+    epoch: () => epoch,
+    sawEpoch(seen) {
+      if (epoch !== null && epoch !== seen) beStale();
+    },
+    onStale(listener) {
+      listeners.push(listener);
     },
   };
 }
@@ -131,5 +293,64 @@ function partitionOf(shopId: string): number {
   for (let at = 0; at < shopId.length; at += 1) {
     hash = Math.imul(hash ^ shopId.charCodeAt(at), 0x01000193) >>> 0;
   }
-  return hash % partitions;
+  return hash % partitionCount;
+}
+
+function keysOf(partition: number): string[] {
+  const tag = `{bl:${partition}}`;
+  return [`${tag}:deadlines`, `${tag}:holds`, `${tag}:stock`];
+}
+
+function batchesByPartition<T extends { shopId: string }>(all: readonly T[]): { partition: number; batch: T[] }[] {
+  const open = new Map<number, T[]>();
+  const batches: { partition: number; batch: T[] }[] = [];
+  for (const one of all) {
+    const partition = partitionOf(one.shopId);
+    let batch = open.get(partition);
+    if (batch === undefined || batch.length === perScript) {
+      batch = [];
+      open.set(partition, batch);
+      batches.push({ partition, batch });
+    }
+    batch.push(one);
+  }
+  return batches;
+}
+
+const memberOf = ({ shopId, basketId }: BasketName) => `${shopId}/${basketId}`;
+
+function basketOf(member: string): BasketName {
+  const slash = member.indexOf('/');
+  return { shopId: member.slice(0, slash), basketId: member.slice(slash + 1) };
+}
+
+// Ids have neither spaces nor equals signs.
+const writtenTakes = (takes: readonly StockTake[]) =>
+  takes.map(({ stockId, quantity }) => `${stockId}=${quantity}`).join(' ');
+
+function rowArguments({ shopId, stockId, capacity, held, sold }: StatedRow) {
+  return [`${shopId}/`, stockId, capacity ?? 'unlimited', held, sold];
+}
+
+function readRow(text: string): CountedRow | null {
+  const [capacity, ...counts] = text.split(' ');
+  const [held, admitted, sold] = counts.map(Number);
+  if (held === undefined || admitted === undefined || sold === undefined) return null;
+  return { capacity: capacity === 'unlimited' ? null : Number(capacity), held, admitted, sold };
+}
+
+function readHold(member: string, text: string): FoundHold[] {
+  const [state, version, ...takes] = text.split(' ');
+  if (state !== 'admitted' && state !== 'held') return [];
+  return [
+    {
+      ...basketOf(member),
+      state,
+      version: Number(version),
+      takes: takes.flatMap((take) => {
+        const [stockId = '', quantity] = take.split('=');
+        return quantity === undefined ? [] : [{ stockId, quantity: Number(quantity) }];
+      }),
+    },
+  ];
 }

@@ -1,7 +1,15 @@
 import type pg from 'pg';
 import { type Queryable, withTransaction } from '../platform/postgres.ts';
 import { announceBaskets } from '../webhooks/index.ts';
-import type { BasketRow, BasketStatus, Creation, CreationOutcome } from './model.ts';
+import type { BasketName, SettledHold } from './admission.ts';
+import {
+  type BasketRow,
+  type BasketStatus,
+  type Creation,
+  type CreationOutcome,
+  liveSql,
+  takesOfRow,
+} from './model.ts';
 
 /**
  * Locks the stock rows of a batch in the order of their ids. A statement of its own: the one that decides must begin
@@ -12,6 +20,7 @@ SELECT FROM stock s WHERE (s.shop_id, s.stock_id) IN (SELECT * FROM unnest($1::t
 ORDER BY s.shop_id, s.stock_id FOR UPDATE`;
 
 type Committed = {
+  redis_epoch: number;
   current: boolean;
   fits: boolean;
   created: BasketRow[] | null;
@@ -100,7 +109,7 @@ created AS (
 announced AS (
   ${announceBaskets('created', `'basket.created'`)}
 )
-SELECT current, fits,
+SELECT current, fits, (SELECT redis_epoch FROM service_state) AS redis_epoch,
   (SELECT json_agg(created) FROM created) AS created,
   (SELECT json_agg(json_build_object('stock_id', stock_id, 'available', capacity - held - sold)) FROM locked) AS stock
 FROM verdict`;
@@ -108,15 +117,21 @@ FROM verdict`;
 /**
  * Commits creations: each is either entirely in Postgres, with its stock taken, its outbox row and its idempotency key,
  * or not at all. A batch that does not fit as a whole is decided one by one in the order given, so that one which does
- * not fit is refused alone. No two of a batch may have the same idempotency key.
+ * not fit is refused alone. No two of a batch may have the same idempotency key. `sawRedisEpoch` hears the epoch that
+ * Postgres is at.
  */
-export async function commitCreations(pool: pg.Pool, creations: readonly Creation[]): Promise<CreationOutcome[]> {
+export async function commitCreations(
+  pool: pg.Pool,
+  creations: readonly Creation[],
+  sawRedisEpoch: (epoch: number) => void,
+): Promise<CreationOutcome[]> {
   const row = await withTransaction(pool, async (tx) => {
     const takes = creations.flatMap(({ shopId, takes }) => takes.map(({ stockId }) => ({ shopId, stockId })));
     await tx.query(lockSql, [takes.map(({ shopId }) => shopId), takes.map(({ stockId }) => stockId)]);
     return (await tx.query<Committed>(commitSql, parametersOf(creations))).rows[0];
   });
   if (!row) throw new Error('the commit gave no verdict');
+  sawRedisEpoch(row.redis_epoch);
   if (row.current && row.fits) {
     const created = new Map((row.created ?? []).map((basket) => [basket.basket_id, basket]));
     return creations.map(({ basketId }) => {
@@ -131,7 +146,7 @@ export async function commitCreations(pool: pg.Pool, creations: readonly Creatio
     return [{ outcome: 'short', available }];
   }
   const outcomes: CreationOutcome[] = [];
-  for (const creation of creations) outcomes.push(...(await commitCreations(pool, [creation])));
+  for (const creation of creations) outcomes.push(...(await commitCreations(pool, [creation], sawRedisEpoch)));
   return outcomes;
 }
 
@@ -180,14 +195,14 @@ function endSql(which: string, status: 'expired' | 'cancelled', reason: string, 
   return `
 WITH due AS MATERIALIZED (
   SELECT b.shop_id, b.basket_id FROM baskets b
-  WHERE b.status IN ('open', 'activated', 'checkout') AND ${which}
+  WHERE b.status IN ${liveSql} AND ${which}
   ORDER BY b.shop_id, b.basket_id LIMIT 500 FOR UPDATE SKIP LOCKED
 ),
 ended AS (
   UPDATE baskets b SET status = '${status}', status_reason = '${reason}', version = b.version + 1,
     sequence = b.sequence + 1, ended_at = ${at}, updated_at = ${at}, lease_id = NULL
   FROM due d WHERE b.shop_id = d.shop_id AND b.basket_id = d.basket_id
-    AND b.status IN ('open', 'activated', 'checkout') AND ${which}
+    AND b.status IN ${liveSql} AND ${which}
   RETURNING b.*
 ),
 take AS (
@@ -223,22 +238,16 @@ const cancelByEventSql = endSql(
 );
 
 /** Expires those of the listed baskets that are due by Postgres' clock, up to 500, and gives their rows. */
-export async function expireListed(
-  db: Queryable,
-  baskets: readonly { shopId: string; basketId: string }[],
-): Promise<BasketRow[]> {
-  const { rows } = await db.query<{ row: BasketRow }>(expireListedSql, [
-    baskets.map(({ shopId }) => shopId),
-    baskets.map(({ basketId }) => basketId),
-  ]);
+export async function expireListed(db: Queryable, baskets: readonly BasketName[]): Promise<BasketRow[]> {
+  const { rows } = await db.query<{ row: BasketRow }>(expireListedSql, namesOf(baskets));
   return rows.map(({ row }) => row);
 }
 
 /** Baskets that are due, whichever they are, those that are longest so first. */
-export async function listDue(db: Queryable, limit: number): Promise<{ shopId: string; basketId: string }[]> {
+export async function listDue(db: Queryable, limit: number): Promise<BasketName[]> {
   const { rows } = await db.query<{ shop_id: string; basket_id: string }>(
     `SELECT b.shop_id, b.basket_id FROM baskets b
-     WHERE b.status IN ('open', 'activated', 'checkout') AND b.expires_at <= now() ORDER BY b.expires_at LIMIT $1`,
+     WHERE b.status IN ${liveSql} AND b.expires_at <= now() ORDER BY b.expires_at LIMIT $1`,
     [limit],
   );
   return rows.map(({ shop_id, basket_id }) => ({ shopId: shop_id, basketId: basket_id }));
@@ -250,25 +259,53 @@ export async function cancelByEvent(db: Queryable, shopId: string, eventId: stri
   return rows.map(({ row }) => row);
 }
 
-/** How the listed baskets stand in Postgres; those that it does not know are left out. */
-export async function readStandings(
-  db: Queryable,
-  baskets: readonly { shopId: string; basketId: string }[],
-): Promise<Map<string, { status: BasketStatus; expiresAt: Date }>> {
-  const { rows } = await db.query<{ basket_id: string; status: BasketStatus; expires_at: Date }>(
-    `SELECT b.basket_id, b.status, b.expires_at FROM baskets b
-     WHERE (b.shop_id, b.basket_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))`,
-    [baskets.map(({ shopId }) => shopId), baskets.map(({ basketId }) => basketId)],
-  );
-  return new Map(rows.map(({ basket_id, status, expires_at }) => [basket_id, { status, expiresAt: expires_at }]));
+/** What a basket holds, if it is live, as Postgres has it. */
+export type HeldBasket = Pick<BasketRow, 'shop_id' | 'basket_id' | 'version' | 'hold_stock_ids' | 'hold_quantities'> & {
+  status: BasketStatus;
+  expires_at: Date;
+};
+
+/** The query for the HeldBasket of those that an SQL condition on `b` picks. */
+export function heldBasketsSql(which: string): string {
+  return `SELECT b.shop_id, b.basket_id, b.version, b.status, b.expires_at, b.hold_stock_ids, b.hold_quantities
+    FROM baskets b WHERE ${which}`;
 }
+
+/** A live basket's hold, as Redis is told of it. */
+export function toSettledHold(basket: HeldBasket): SettledHold {
+  const { shop_id, basket_id, version, expires_at } = basket;
+  return { shopId: shop_id, basketId: basket_id, version, deadline: expires_at, takes: takesOfRow(basket) };
+}
+
+/** The listed baskets as they are in Postgres, by their ids; those that it does not know are left out. */
+export async function readHeldBaskets(db: Queryable, baskets: readonly BasketName[]): Promise<Map<string, HeldBasket>> {
+  const { rows } = await db.query<HeldBasket>(
+    heldBasketsSql('(b.shop_id, b.basket_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))'),
+    namesOf(baskets),
+  );
+  return new Map(rows.map((row) => [row.basket_id, row]));
+}
+
+/** The live baskets of a shop that hold any of these stock rows. */
+export async function readHoldsOn(db: Queryable, shopId: string, stockIds: readonly string[]): Promise<HeldBasket[]> {
+  const { rows } = await db.query<HeldBasket>(
+    heldBasketsSql(`b.shop_id = $1 AND b.status IN ${liveSql} AND b.hold_stock_ids && $2::text[]`),
+    [shopId, stockIds],
+  );
+  return rows;
+}
+
+const namesOf = (baskets: readonly BasketName[]) => [
+  baskets.map(({ shopId }) => shopId),
+  baskets.map(({ basketId }) => basketId),
+];
 
 /** Whether an event still has live baskets. */
 export async function hasLiveBaskets(db: Queryable, shopId: string, eventId: string): Promise<boolean> {
   const { rows } = await db.query<{ found: boolean }>(
     `SELECT EXISTS (
        SELECT FROM baskets b WHERE b.shop_id = $1 AND b.event_ids @> ARRAY[$2::text]
-         AND b.status IN ('open', 'activated', 'checkout')
+         AND b.status IN ${liveSql}
      ) AS found`,
     [shopId, eventId],
   );

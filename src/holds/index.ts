@@ -1,5 +1,8 @@
-export { type Admission, openAdmission } from './admission.ts';
+export { type Admission, openAdmission, type SettledHold } from './admission.ts';
+export { adoptEpoch, checkEpoch, type KeeperDeps } from './epoch.ts';
 export { endBasketsOfCancelledEvents, endBasketsOfEvent } from './events.ts';
+export { type Keeper, startKeeper } from './keeper.ts';
+export { holdMetrics } from './metrics.ts';
 export {
   type BasketRow,
   type BasketStatus,
@@ -10,5 +13,6 @@ export {
   takesOf,
 } from './model.ts';
 export { type CommitCreation, openCommitQueue } from './queue.ts';
+export { compareHolds, compareRows, reconcile } from './reconcile.ts';
 export { changeHold, moveStock, stockKeeper } from './stock.ts';
 export { startSweeper } from './sweeper.ts';

@@ -12,6 +12,8 @@ export type StockTake = { stockId: string; quantity: number };
 export type BasketStatus = 'open' | 'activated' | 'checkout' | 'completed' | 'expired' | 'cancelled';
 
 export const liveStatuses: readonly BasketStatus[] = ['open', 'activated', 'checkout'];
+/** The same for `status IN …`. */
+export const liveSql = `('open', 'activated', 'checkout')`;
 
 /** A row of `baskets` as SQL's row_to_json writes it, in answers of statements and in outbox snapshots alike. */
 export type BasketRow = {

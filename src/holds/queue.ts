@@ -19,9 +19,10 @@ export type CommitCreation = (creation: Creation) => Promise<CreationOutcome | {
 /**
  * Group commit: creations that arrive while a commit is in flight are committed together by the next one, in the order
  * of their arrival, so that a wall of requests costs a few transactions and no connection per request. A lone creation
- * is committed at once. Rejects with what Postgres throws when the outcome is unknown.
+ * is committed at once. Rejects with what Postgres throws when the outcome is unknown. `sawRedisEpoch` as in
+ * commitCreations.
  */
-export function openCommitQueue(pool: pg.Pool): CommitCreation {
+export function openCommitQueue(pool: pg.Pool, sawRedisEpoch: (epoch: number) => void): CommitCreation {
   let waiting: Waiting[] = [];
   let inFlight = 0;
 
@@ -30,6 +31,7 @@ export function openCommitQueue(pool: pg.Pool): CommitCreation {
       const outcomes = await commitCreations(
         pool,
         batch.map(({ creation }) => creation),
+        sawRedisEpoch,
       );
       for (const [at, { resolve, reject }] of batch.entries()) {
         const outcome = outcomes[at];

@@ -62,10 +62,9 @@ export function stockKeeper(pool: pg.Pool, admission: Admission): StockKeeper {
       );
       return null;
     },
-    async resync(shopId, stockIds) {
-      for (const [stockId, { capacity, held, sold }] of await availability(pool, shopId, stockIds)) {
-        await admission.load(shopId, stockId, capacity, held + sold);
-      }
+    async tellRedis(shopId, stockIds) {
+      const rows = await availability(pool, shopId, stockIds);
+      await admission.load([...rows].map(([stockId, row]) => ({ shopId, stockId, ...row })));
     },
   };
 }

@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { hasSqlState, sqlState } from '../platform/postgres.ts';
-import { type Admission, partitions } from './admission.ts';
-import { expireListed, listDue, readStandings } from './arbiter.ts';
-import { type BasketRow, liveStatuses, takesOfRow } from './model.ts';
+import { type Admission, type BasketName, partitions } from './admission.ts';
+import { expireListed, listDue, readHeldBaskets } from './arbiter.ts';
+import { type BasketRow, liveStatuses } from './model.ts';
 
 const batchSize = 500;
 const tickMs = 500;
@@ -30,7 +30,7 @@ export function startSweeper(
 
   async function tick() {
     try {
-      for (let partition = 0; partition < partitions && !stopping; partition += 1) {
+      for (const partition of partitions) {
         while (!stopping && (await sweepPartition(pool, admission, logger, partition)) === batchSize);
       }
       if (!stopping && performance.now() - lastFullSweepMs >= postgresOnlyEveryMs) {
@@ -62,20 +62,25 @@ export function startSweeper(
 async function sweepPartition(pool: pg.Pool, admission: Admission, logger: Logger, partition: number): Promise<number> {
   const listed = await admission.due(partition, batchSize);
   if (listed.length === 0) return 0;
-  await tellRedis(admission, await expireApart(pool, logger, listed));
-  const standings = await readStandings(pool, listed);
-  for (const { shopId, basketId } of listed) {
-    const standing = standings.get(basketId);
-    if (standing && liveStatuses.includes(standing.status)) {
-      // Not due by Postgres' clock, or another replica is at work on it.
-      await admission.remind(shopId, basketId, standing.expiresAt);
-      continue;
-    }
-    const hold = { shopId, basketId, takes: await admission.takesOf(shopId, basketId) };
-    if (standing?.status === 'completed') await admission.sell(hold);
+  const ended = await expireApart(pool, logger, listed);
+  await tellRedis(admission, ended);
+  const endedIds = new Set(ended.map((row) => row.basket_id));
+  const others = listed.filter(({ basketId }) => !endedIds.has(basketId));
+  if (others.length === 0) return listed.length;
+
+  const stated = await readHeldBaskets(pool, others);
+  const gone: BasketName[] = [];
+  const early: (BasketName & { deadline: Date })[] = [];
+  for (const name of others) {
+    const basket = stated.get(name.basketId);
+    // Not due by Postgres' clock, or another replica is at work on it.
+    if (basket && liveStatuses.includes(basket.status)) early.push({ ...name, deadline: basket.expires_at });
+    else if (basket?.status === 'completed') await admission.sell(name);
     // Ended by now, or an admission whose commit never came.
-    else await admission.release(hold);
+    else gone.push(name);
   }
+  await admission.release(gone);
+  await admission.remind(early);
   return listed.length;
 }
 
@@ -91,11 +96,7 @@ async function sweepPostgres(pool: pg.Pool, admission: Admission, logger: Logger
  * contradict each other or somebody keeps its stock locked, fails the whole statement: the batch is halved until it is
  * alone, so that the others end in time.
  */
-async function expireApart(
-  pool: pg.Pool,
-  logger: Logger,
-  listed: readonly { shopId: string; basketId: string }[],
-): Promise<BasketRow[]> {
+async function expireApart(pool: pg.Pool, logger: Logger, listed: readonly BasketName[]): Promise<BasketRow[]> {
   try {
     return await expireListed(pool, listed);
   } catch (error) {
@@ -112,7 +113,5 @@ async function expireApart(
 
 /** Gives the stock of ended baskets back in Redis, after Postgres has committed it. */
 export async function tellRedis(admission: Admission, rows: readonly BasketRow[]): Promise<void> {
-  await Promise.all(
-    rows.map((row) => admission.release({ shopId: row.shop_id, basketId: row.basket_id, takes: takesOfRow(row) })),
-  );
+  await admission.release(rows.map(({ shop_id, basket_id }) => ({ shopId: shop_id, basketId: basket_id })));
 }

@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox';
 import type pg from 'pg';
+import type { Registry } from 'prom-client';
 import type { RedisConnection } from '../platform/redis.ts';
 import type { Api } from './api.ts';
 import { OneOf } from './schema.ts';
@@ -10,10 +11,16 @@ const Readiness = Type.Object({
 });
 
 /**
- * `GET /health/live` and `GET /health/ready`. Without Redis the service is slower, not wrong: degraded, and ready.
+ * `GET /metrics`, in Prometheus' format, `GET /health/live` and `GET /health/ready`. Without Redis the service is slower, not wrong: degraded, and ready.
  * Without Postgres, or while it drains, it is not ready.
  */
-export function probes(app: Api, deps: { pool: pg.Pool; redis: RedisConnection; isDraining: () => boolean }): void {
+export function probes(
+  app: Api,
+  deps: { pool: pg.Pool; redis: RedisConnection; metrics: Registry; isDraining: () => boolean },
+): void {
+  app.get('/metrics', { schema: { hide: true } }, async (_request, reply) =>
+    reply.type(deps.metrics.contentType).send(await deps.metrics.metrics()),
+  );
   app.get('/health/live', { schema: { hide: true } }, async () => ({ status: 'ok' }));
   app.get(
     '/health/ready',

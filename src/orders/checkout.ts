@@ -90,8 +90,8 @@ export async function startCheckout(
     customerId,
   );
   if (isRefusal(result) || result.replayed) return result;
-  await Promise.all(ended.map((other) => deps.admission.release(holdOf(other))));
-  void deps.admission.settle(holdOf(result.basket), result.basket.expiresAt);
+  await deps.admission.release(ended);
+  void deps.admission.settle([holdOf(result.basket)]);
   return result;
 }
 
@@ -147,7 +147,7 @@ async function endCheckout(
     return { basket: await saveBasket(tx, basket, change, type), answer: {} };
   });
   if (!isRefusal(result) && !result.replayed) {
-    void deps.admission.settle(holdOf(result.basket), result.basket.expiresAt);
+    void deps.admission.settle([holdOf(result.basket)]);
   }
   return result;
 }

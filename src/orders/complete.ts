@@ -44,10 +44,9 @@ export async function completeBasket(
     return complete(change, request);
   });
   if (isRefusal(result) || result.replayed || !completedNow) return result;
-  const hold = holdOf(result.basket);
   // A late completion may have taken its stock anew, which Redis has not heard of: settling counts it once.
-  if (result.basket.late) await deps.admission.settle(hold, result.basket.expiresAt);
-  void deps.admission.sell(hold);
+  if (result.basket.late) await deps.admission.settle([holdOf(result.basket)]);
+  void deps.admission.sell(result.basket);
   return result;
 }
 

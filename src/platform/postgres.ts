@@ -93,3 +93,40 @@ export async function withTransaction<T>(
     }
   }
 }
+
+const aloneForAtMost = '60s';
+
+/**
+ * Runs `work` while no other process runs anything under the same name; null when one does. The lock lives in a
+ * transaction of its own, so that it is gone with the process; `work` uses other connections.
+ */
+export async function runAlone<T>(pool: pg.Pool, name: string, work: () => Promise<T>): Promise<{ result: T } | null> {
+  return withTransaction(pool, async (tx) => {
+    await tx.query(`SET LOCAL idle_in_transaction_session_timeout = '${aloneForAtMost}'`);
+    const { rows } = await tx.query<{ locked: boolean }>(
+      'SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS locked',
+      [name],
+    );
+    return rows[0]?.locked ? { result: await work() } : null;
+  });
+}
+
+/**
+ * Reads a query's rows page by page in the caller's transaction, so that a large answer is never in memory as a whole.
+ * Ends early, and gives false, when `work` does.
+ */
+export async function eachPage<Row extends pg.QueryResultRow>(
+  tx: Queryable,
+  query: string,
+  pageSize: number,
+  work: (rows: Row[]) => Promise<boolean>,
+): Promise<boolean> {
+  await tx.query(`DECLARE page NO SCROLL CURSOR FOR ${query}`);
+  for (;;) {
+    const { rows } = await tx.query<Row>(`FETCH ${pageSize} FROM page`);
+    const goOn = rows.length === 0 || (await work(rows));
+    if (rows.length === pageSize && goOn) continue;
+    await tx.query('CLOSE page');
+    return goOn;
+  }
+}

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 
 /** What a call to Redis gave: its reply, or `unknown` when nobody can say whether it ran. */
 type RedisReply = { known: true; reply: unknown } | { known: false };
@@ -10,13 +10,20 @@ export type RedisScript = { name: string; source: string };
 export type RedisConnection = {
   /** Runs a script. Never rejects: a failure, a time-out or an open breaker is `known: false`. */
   run(script: RedisScript, keys: string[], args: (string | number)[]): Promise<RedisReply>;
+  /**
+   * Calls the listener whenever Redis can be used again: after each connection, which may be to another server, and when
+   * the breaker closes, before which calls may have been lost.
+   */
+  onUsable(listener: () => void): void;
   /** Whether Redis answers right now. */
   ping(): Promise<boolean>;
   close(): Promise<void>;
 };
 
 const commandTimeoutMs = 250;
-const breakerOpenMs = 1000;
+const probeEveryMs = 1000;
+/** A connection that says nothing for so many probes is given up for a new one. */
+const probesBeforeReconnect = 3;
 
 /** Reads a script's source, which is shipped beside the module that runs it. */
 export function loadScript(directory: URL, name: string): RedisScript {
@@ -24,27 +31,47 @@ export function loadScript(directory: URL, name: string): RedisScript {
 }
 
 /**
- * Opens Redis. Redis may be slow, flushed or gone: every command is bounded at 250 ms, nothing is queued while it is
- * away, and after a failure the breaker stays open for a second so that a hung Redis costs one wait and not one per
- * request. A command whose reply was lost is not sent again, since its script may have run.
+ * Opens Redis, or with several URLs separated by commas a Redis Cluster. Redis may be slow, flushed or gone: every
+ * command is bounded at 250 ms, nothing is queued while it is away, and after a failure the breaker is open until a ping
+ * in the background has been answered, so that a hung Redis costs one wait and not one per request or per second. A
+ * command whose reply was lost is not sent again, since its script may have run.
  */
-export function openRedis(url: string, keyPrefix: string, onError: (error: Error) => void): RedisConnection {
-  const client = new Redis(url, {
-    keyPrefix,
-    commandTimeout: commandTimeoutMs,
-    connectTimeout: 1000,
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    retryStrategy: (times) => Math.min(100 * times, 1000),
-  });
+export function openRedis(urls: string, keyPrefix: string, onError: (error: Error) => void): RedisConnection {
+  const client = connect(urls, keyPrefix);
   client.on('error', onError);
+  const listeners: (() => void)[] = [];
+  const tellUsable = () => {
+    for (const listener of listeners) listener();
+  };
+  if (client instanceof Cluster) client.on('+node', (node: Redis) => node.on('ready', tellUsable));
+  client.on('ready', tellUsable);
   const defined = new Set<string>();
-  let openUntilMs = 0;
+  let probing: NodeJS.Timeout | undefined;
+
+  async function answers(): Promise<boolean> {
+    const servers = client instanceof Cluster ? client.nodes('master') : [client];
+    const answered = servers.map((server) => server.ping().then(...trueOrFalse));
+    return answered.length > 0 && (await Promise.all(answered)).every(Boolean);
+  }
+
+  function openBreaker(failedProbes: number): void {
+    probing = setTimeout(async () => {
+      const usable = await answers();
+      if (probing === undefined) return;
+      if (usable) {
+        probing = undefined;
+        tellUsable();
+        return;
+      }
+      const given = failedProbes + 1;
+      if (given % probesBeforeReconnect === 0) client.disconnect(true);
+      openBreaker(given);
+    }, probeEveryMs);
+  }
 
   return {
     async run(script, keys, args) {
-      if (performance.now() < openUntilMs) return { known: false };
+      if (probing !== undefined || client.status !== 'ready') return { known: false };
       if (!defined.has(script.name)) {
         client.defineCommand(script.name, { lua: script.source });
         defined.add(script.name);
@@ -53,20 +80,53 @@ export function openRedis(url: string, keyPrefix: string, onError: (error: Error
         const command = Reflect.get(client, script.name) as (...all: unknown[]) => Promise<unknown>;
         return { known: true, reply: await command.call(client, keys.length, ...keys, ...args) };
       } catch (error) {
-        openUntilMs = performance.now() + breakerOpenMs;
+        if (probing === undefined) openBreaker(0);
         onError(error instanceof Error ? error : new Error(String(error)));
         return { known: false };
       }
     },
-    async ping() {
-      try {
-        return (await client.ping()) === 'PONG';
-      } catch {
-        return false;
-      }
+    onUsable(listener) {
+      listeners.push(listener);
     },
+    ping: answers,
     async close() {
+      clearTimeout(probing);
+      probing = undefined;
       client.disconnect();
     },
   };
+}
+
+const trueOrFalse = [() => true, () => false] as const;
+
+function connect(urls: string, keyPrefix: string): Redis | Cluster {
+  const options = {
+    commandTimeout: commandTimeoutMs,
+    connectTimeout: 1000,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    // A server that has become a replica keeps its connections: a new one may find who is the master now.
+    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+  };
+  const retryStrategy = (times: number) => Math.min(100 * times, 1000);
+  const [first = '', ...others] = urls.split(',');
+  if (others.length === 0) return new Redis(first, { ...options, keyPrefix, retryStrategy });
+  const { username, password, protocol } = new URL(first);
+  return new Cluster([first, ...others], {
+    keyPrefix,
+    enableOfflineQueue: false,
+    clusterRetryStrategy: retryStrategy,
+    // What a closed connection had not answered must not be sent again, either; a redirected command has not run.
+    retryDelayOnFailover: 0,
+    retryDelayOnClusterDown: 0,
+    slotsRefreshTimeout: 1000,
+    slotsRefreshInterval: 5000,
+    redisOptions: {
+      ...options,
+      ...(username === '' ? {} : { username: decodeURIComponent(username) }),
+      ...(password === '' ? {} : { password: decodeURIComponent(password) }),
+      ...(protocol === 'rediss:' ? { tls: {} } : {}),
+    },
+  });
 }

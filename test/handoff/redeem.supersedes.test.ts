@@ -10,7 +10,7 @@ import {
   redeem,
   type ShownProblem,
 } from '../support/journey.ts';
-import { contentsOfRedis, inspectRedis } from '../support/redis.ts';
+import { inspectRedis, partitionKeys } from '../support/redis.ts';
 import { visit } from '../support/service.ts';
 import { openShop, shopSettings } from '../support/shop.ts';
 import { until } from '../support/until.ts';
@@ -51,7 +51,7 @@ t.test('an activation ends the customer’s other baskets, gives their stock bac
   });
   t.same([await statusOf(ofAnother), await statusOf(guest)], ['open', 'open'], 'others are left alone');
   const keys = inspectRedis(t, shop.service.redisKeyPrefix);
-  const holds = Object.keys(await contentsOfRedis(keys)).filter((key) => key.includes(':hold:'));
+  const holds = await keys.hkeys(partitionKeys.holds);
   t.notOk(
     holds.some((key) => key.includes(activated.id)),
     'Redis has heard of it before the answer',

@@ -1,14 +1,18 @@
 import type { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { type Admission, openAdmission } from '../../src/holds/index.ts';
-import { closedRedisUrl, contentsOfRedis, inspectRedis, openTestRedis } from '../support/redis.ts';
+import { type Admission, openAdmission, partitions } from '../../src/holds/admission.ts';
+import {
+  closedRedisUrl,
+  contentsOfRedis,
+  countedRow,
+  inspectRedis,
+  openTestRedis,
+  partitionKeys,
+} from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
 const shopId = 'roxy';
-const tag = '{bl:1}';
-const stockKey = (stockId: string) => `${tag}:stock:${shopId}/${stockId}`;
-const holdKey = (basketId: string) => `${tag}:hold:${shopId}/${basketId}`;
-const deadlinesKey = `${tag}:deadlines`;
+const { deadlines: deadlinesKey, holds: holdsKey, stock: stockKey } = partitionKeys;
 const inAMinute = () => new Date(Date.now() + 60_000);
 
 function hold(basketId: string, takes: Record<string, number>) {
@@ -25,14 +29,24 @@ async function open(t: Test) {
   const keys = inspectRedis(t, keyPrefix);
   await until('Redis answers', 5000, () => connection.ping());
   const admission = openAdmission(connection);
-  await admission.load(shopId, 'item:a', 2, 0);
-  await admission.load(shopId, 'item:b', 1, 0);
-  return { admission, keys, errors };
+  t.ok(await admission.reset(1));
+  admission.adopt(1);
+  await admission.load([row('item:a', 2), row('item:b', 1)]);
+  t.ok(await admission.mark(1));
+  return { admission, connection, keys, errors };
 }
 
-async function taken(keys: Redis): Promise<Record<string, number>> {
-  const read = async (stockId: string) => Number(await keys.hget(stockKey(stockId), 'taken'));
-  return { a: await read('item:a'), b: await read('item:b') };
+const row = (stockId: string, capacity: number | null, held = 0, sold = 0) => ({
+  shopId,
+  stockId,
+  capacity,
+  held,
+  sold,
+});
+
+/** Both rows, each as `<capacity> <held> <admitted> <sold>`. */
+async function counted(keys: Redis): Promise<Record<string, string | null>> {
+  return { a: await countedRow(keys, 'item:a'), b: await countedRow(keys, 'item:b') };
 }
 
 async function deadlineMs(keys: Redis, basketId: string): Promise<number | null> {
@@ -48,11 +62,13 @@ async function redisNowMs(keys: Redis): Promise<number> {
 t.test('an admission takes all of its lines, for 30 seconds until it is settled', async (t) => {
   const { admission, keys } = await open(t);
   t.same(await admission.admit(hold('bkt_1', { 'item:a': 2, 'item:b': 1 })), { outcome: 'admitted' });
-  t.same(await taken(keys), { a: 2, b: 1 });
+  t.same(await counted(keys), { a: '2 0 2 0', b: '1 0 1 0' });
   const provisional = (await deadlineMs(keys, 'bkt_1')) ?? 0;
   const left = provisional - (await redisNowMs(keys));
   t.ok(left > 25_000 && left <= 30_000, `${left} ms are left`);
-  t.same(await admission.takesOf(shopId, 'bkt_1'), hold('bkt_1', { 'item:a': 2, 'item:b': 1 }).takes);
+  t.match(await admission.holdsBeside(shopId), [
+    { ...hold('bkt_1', { 'item:a': 2, 'item:b': 1 }), state: 'admitted', version: 0 },
+  ]);
 });
 
 t.test('an admission of which one line is short takes none of them', async (t) => {
@@ -90,9 +106,9 @@ t.test('a row that Redis does not know is left to Postgres and nothing is writte
 
 t.test('a row without a capacity admits everything', async (t) => {
   const { admission, keys } = await open(t);
-  await admission.load(shopId, 'item:c', null, 0);
+  await admission.load([row('item:c', null)]);
   t.same(await admission.admit(hold('bkt_1', { 'item:c': 1_000_000 })), { outcome: 'admitted' });
-  t.equal(await keys.hget(stockKey('item:c'), 'taken'), '1000000');
+  t.equal(await countedRow(keys, 'item:c'), 'unlimited 0 1000000 0');
 });
 
 t.test('a basket that is admitted twice is counted once', async (t) => {
@@ -100,7 +116,7 @@ t.test('a basket that is admitted twice is counted once', async (t) => {
   const basket = hold('bkt_1', { 'item:a': 1, 'item:b': 1 });
   await admission.admit(basket);
   t.same(await admission.admit(basket), { outcome: 'admitted' });
-  t.same(await taken(keys), { a: 1, b: 1 });
+  t.same(await counted(keys), { a: '2 0 1 0', b: '1 0 1 0' });
 });
 
 t.test('of 64 admissions of the last unit at once one gets it', async (t) => {
@@ -109,74 +125,130 @@ t.test('of 64 admissions of the last unit at once one gets it', async (t) => {
     Array.from({ length: 64 }, (_, at) => admission.admit(hold(`bkt_${at}`, { 'item:b': 1 }))),
   );
   t.equal(outcomes.filter(({ outcome }) => outcome === 'admitted').length, 1);
-  t.same(await taken(keys), { a: 0, b: 1 });
+  t.same(await counted(keys), { a: '2 0 0 0', b: '1 0 1 0' });
 });
 
-t.test('settling an admitted basket counts nothing and sets its deadline', async (t) => {
+const settled = (basketId: string, takes: Record<string, number>, version: number, deadline: Date) => ({
+  ...hold(basketId, takes),
+  version,
+  deadline,
+});
+
+t.test('settling an admitted basket makes its admission a hold and sets its deadline', async (t) => {
   const { admission, keys } = await open(t);
-  const basket = hold('bkt_1', { 'item:a': 2 });
   const deadline = inAMinute();
-  await admission.admit(basket);
-  await admission.settle(basket, deadline);
-  t.same(await taken(keys), { a: 2, b: 0 });
+  await admission.admit(hold('bkt_1', { 'item:a': 2 }));
+  t.equal(await admission.settle([settled('bkt_1', { 'item:a': 2 }, 1, deadline)]), true);
+  t.same(await counted(keys), { a: '2 2 0 0', b: '1 0 0 0' });
   t.equal(await deadlineMs(keys, 'bkt_1'), deadline.getTime());
 });
 
 t.test('settling a basket that was never admitted counts it, once however often it is settled', async (t) => {
   const { admission, keys } = await open(t);
-  const basket = hold('bkt_1', { 'item:a': 2, 'item:b': 1 });
-  await admission.settle(basket, inAMinute());
-  await admission.settle(basket, inAMinute());
-  t.same(await taken(keys), { a: 2, b: 1 });
-  t.same(await admission.takesOf(shopId, 'bkt_1'), basket.takes);
+  const basket = settled('bkt_1', { 'item:a': 2, 'item:b': 1 }, 1, inAMinute());
+  await admission.settle([basket]);
+  await admission.settle([basket]);
+  t.same(await counted(keys), { a: '2 2 0 0', b: '1 1 0 0' });
 });
 
-t.test('a release gives a hold back once, and one that is not there gives nothing', async (t) => {
+t.test('a changed basket holds what its newest version holds, in whichever order the messages come', async (t) => {
   const { admission, keys } = await open(t);
-  const basket = hold('bkt_1', { 'item:a': 2, 'item:b': 1 });
+  const [sooner, later] = [new Date(Date.now() + 50_000), inAMinute()];
+  await admission.admit(hold('bkt_1', { 'item:a': 1 }));
+  await admission.settle([settled('bkt_1', { 'item:a': 1, 'item:b': 1 }, 3, later)]);
+  await admission.settle([settled('bkt_1', { 'item:a': 2 }, 2, sooner)]);
+  await admission.settle([settled('bkt_1', { 'item:a': 1 }, 1, sooner)]);
+  t.same(await counted(keys), { a: '2 1 0 0', b: '1 1 0 0' });
+  t.equal(await deadlineMs(keys, 'bkt_1'), later.getTime());
+});
+
+t.test('a release gives back what is held, once, and one that is not there gives nothing', async (t) => {
+  const { admission, keys } = await open(t);
   const before = await contentsOfRedis(keys);
-  await admission.release(basket);
+  await admission.release([hold('bkt_1', {})]);
   t.same(await contentsOfRedis(keys), before, 'never held');
-  await admission.admit(basket);
-  await admission.release(basket);
-  await admission.release(basket);
+  await admission.admit(hold('bkt_1', { 'item:a': 1 }));
+  await admission.settle([settled('bkt_2', { 'item:a': 1, 'item:b': 1 }, 1, inAMinute())]);
+  await admission.release([hold('bkt_1', {}), hold('bkt_2', {})]);
+  await admission.release([hold('bkt_2', {}), hold('bkt_1', {})]);
   t.same(await contentsOfRedis(keys), before, 'held, and released twice');
 });
 
-t.test('a sale keeps the stock taken and forgets hold and deadline, so that no release gives it back', async (t) => {
+t.test(
+  'a sale is counted as sold, once, and forgets hold and deadline, so that no release gives it back',
+  async (t) => {
+    const { admission, keys } = await open(t);
+    await admission.admit(hold('bkt_1', { 'item:a': 1 }));
+    await admission.settle([settled('bkt_2', { 'item:a': 1 }, 1, inAMinute())]);
+    for (const basketId of ['bkt_1', 'bkt_2']) {
+      await admission.sell({ shopId, basketId });
+      await admission.sell({ shopId, basketId });
+      await admission.release([{ shopId, basketId }]);
+      t.equal(await deadlineMs(keys, basketId), null);
+    }
+    t.same(await counted(keys), { a: '2 0 0 2', b: '1 0 0 0' });
+    t.same(await admission.holdsBeside(shopId), []);
+  },
+);
+
+t.test('loading makes a row known with its counts, and changes only the capacity of one that is known', async (t) => {
   const { admission, keys } = await open(t);
-  const basket = hold('bkt_1', { 'item:a': 2 });
-  await admission.admit(basket);
-  await admission.sell(basket);
-  await admission.sell(basket);
-  await admission.release(basket);
-  t.same(await taken(keys), { a: 2, b: 0 });
-  t.equal(await keys.exists(holdKey('bkt_1'), deadlinesKey), 0);
+  await admission.admit(hold('bkt_1', { 'item:a': 1 }));
+  await admission.load([row('item:a', 7, 5, 1), row('item:new', null, 3, 4)]);
+  t.equal(await countedRow(keys, 'item:a'), '7 0 1 0');
+  t.equal(await countedRow(keys, 'item:new'), 'unlimited 3 0 4');
 });
 
-t.test('loading sets a row to what Postgres says of it', async (t) => {
+t.test('a correction adds to what goes on meanwhile', async (t) => {
   const { admission, keys } = await open(t);
-  await admission.load(shopId, 'item:a', 7, 3);
-  t.same(await keys.hgetall(stockKey('item:a')), { capacity: '7', taken: '3' });
+  await admission.load([row('item:c', 9, 4, 2)]);
+  await admission.settle([settled('bkt_1', { 'item:c': 1 }, 1, inAMinute())]);
+  await admission.correct([row('item:c', 8, -3, 1), row('item:unknown', 8, -3, 1)]);
+  t.equal(await countedRow(keys, 'item:c'), '8 2 0 3');
+  t.equal(await countedRow(keys, 'item:unknown'), null);
 });
 
-t.test('holds on a row that was forgotten in between are neither counted nor given back there', async (t) => {
+t.test('holds on a row that is not known are neither counted nor given back there', async (t) => {
   const { admission, keys } = await open(t);
-  await keys.del(stockKey('item:a'));
-  const basket = hold('bkt_1', { 'item:a': 1, 'item:b': 1 });
-  await admission.settle(basket, inAMinute());
-  t.same(await keys.hgetall(stockKey('item:a')), {});
-  t.equal(await keys.hget(stockKey('item:b'), 'taken'), '1');
-  await admission.release(basket);
-  t.same(await keys.hgetall(stockKey('item:a')), {});
-  t.equal(await keys.hget(stockKey('item:b'), 'taken'), '0');
+  await admission.settle([settled('bkt_1', { 'item:z': 1, 'item:b': 1 }, 1, inAMinute())]);
+  t.equal(await countedRow(keys, 'item:z'), null);
+  t.equal(await countedRow(keys, 'item:b'), '1 1 0 0');
+  await admission.release([hold('bkt_1', {})]);
+  t.equal(await countedRow(keys, 'item:z'), null);
+  t.equal(await countedRow(keys, 'item:b'), '1 0 0 0');
+});
+
+t.test('hundreds of baskets and rows of several shops are told of in one call', async (t) => {
+  const { admission } = await open(t);
+  const shops = ['roxy', 'savoy', 'globe'];
+  const rows = shops.flatMap((shopId) =>
+    Array.from({ length: 300 }, (_, at) => ({ ...row(`item:${at}`, 10), shopId })),
+  );
+  t.equal(await admission.load(rows), true);
+  const holds = rows.map(({ shopId, stockId }, at) => ({
+    ...settled(`bkt_${at}`, { [stockId]: 2 }, 1, inAMinute()),
+    shopId,
+  }));
+  t.equal(await admission.settle(holds), true);
+  const found = await admission.allRows();
+  t.same(new Set(rows.map(({ shopId, stockId }) => found?.get(`${shopId}/${stockId}`)?.held)), new Set([2]));
+  for (const shopId of shops) {
+    const beside = (await admission.holdsBeside(shopId)) ?? [];
+    t.equal(beside.filter((found) => found.shopId === shopId).length, 300);
+  }
+  await admission.release(holds);
+  const after = await admission.readRows(rows);
+  t.same(new Set([...(after?.values() ?? [])].map(({ held }) => held)), new Set([0]));
+  t.equal(after?.size, 900);
 });
 
 t.test('only baskets whose deadline has passed by Redis’ clock are due, and no more than asked for', async (t) => {
   const { admission } = await open(t);
-  await admission.settle(hold('bkt_late', {}), new Date(1));
-  await admission.settle(hold('bkt_later', {}), new Date(2));
-  await admission.settle(hold('bkt_ahead', {}), inAMinute());
+  await admission.settle([
+    settled('bkt_late', {}, 1, new Date(1)),
+    settled('bkt_later', {}, 1, new Date(2)),
+    settled('bkt_ahead', {}, 1, inAMinute()),
+  ]);
   const late = { shopId, basketId: 'bkt_late' };
   t.same(await admission.due(1, 10), [late, { shopId, basketId: 'bkt_later' }]);
   t.same(await admission.due(1, 1), [late]);
@@ -188,10 +260,10 @@ t.test(
   async (t) => {
     const { admission, keys } = await open(t);
     const deadline = inAMinute();
-    await admission.remind(shopId, 'bkt_1', deadline);
+    await admission.remind([{ shopId, basketId: 'bkt_1', deadline }]);
     t.equal(await deadlineMs(keys, 'bkt_1'), deadline.getTime());
     const before = await redisNowMs(keys);
-    await admission.remind(shopId, 'bkt_1', new Date(0));
+    await admission.remind([{ shopId, basketId: 'bkt_1', deadline: new Date(0) }]);
     const again = (await deadlineMs(keys, 'bkt_1')) ?? 0;
     t.ok(again >= before + 1000 && again <= (await redisNowMs(keys)) + 1000, `${again - before} ms from now`);
   },
@@ -199,46 +271,108 @@ t.test(
 
 t.test('all keys of a shop share one slot of a cluster', async (t) => {
   const { admission, keys } = await open(t);
+  const tagsOf = async () =>
+    new Set(Object.keys(await contentsOfRedis(keys)).map((key) => /^\{[^{}]+\}/.exec(key)?.[0]));
+  const before = await tagsOf();
   await admission.admit(hold('bkt_1', { 'item:a': 1 }));
-  const tags = Object.keys(await contentsOfRedis(keys)).map((key) => /^\{[^{}]+\}/.exec(key)?.[0]);
-  t.same(new Set(tags), new Set([tag]));
+  await admission.settle([settled('bkt_1', { 'item:a': 1 }, 1, inAMinute())]);
+  t.same(await tagsOf(), before);
+  t.equal(before.size, partitions.length);
 });
 
-t.test('a script that meets a key of another type writes nothing at all', async (t) => {
-  const held = hold('bkt_held', { 'item:a': 1, 'item:b': 1 });
-  const fresh = hold('bkt_new', { 'item:a': 1, 'item:b': 1 });
-  const calls: Record<string, (admission: Admission) => Promise<unknown>> = {
-    admit: (admission) => admission.admit(fresh),
-    settle: (admission) => admission.settle(fresh, inAMinute()),
-    release: (admission) => admission.release(held),
-    sell: (admission) => admission.sell(held),
-  };
-  for (const [name, call] of Object.entries(calls)) {
-    for (const wrong of [deadlinesKey, stockKey('item:b')]) {
-      if (name === 'sell' && wrong !== deadlinesKey) continue;
-      const { admission, keys, errors } = await open(t);
-      await admission.admit(held);
-      await admission.load(shopId, 'item:a', 5, 1);
-      await admission.load(shopId, 'item:b', 5, 1);
-      await keys.del(wrong);
-      await keys.set(wrong, 'of another type');
-      const before = await contentsOfRedis(keys);
-      await call(admission);
-      t.match(errors.at(-1)?.message, /WRONGTYPE/, `${name} reached ${wrong}`);
-      t.same(await contentsOfRedis(keys), before, `${name} with ${wrong} of another type`);
-    }
+/** Every call that Redis answers, with what it gives when it is not answered. */
+const calls: Record<string, { call: (admission: Admission) => Promise<unknown>; unanswered: unknown }> = {
+  admit: { call: (a) => a.admit(hold('bkt_new', { 'item:a': 1 })), unanswered: { outcome: 'unreachable' } },
+  settle: { call: (a) => a.settle([settled('bkt_held', { 'item:b': 1 }, 2, new Date(5))]), unanswered: false },
+  release: { call: (a) => a.release([hold('bkt_held', {})]), unanswered: undefined },
+  sell: { call: (a) => a.sell(hold('bkt_held', {})), unanswered: undefined },
+  load: { call: (a) => a.load([row('item:a', 9)]), unanswered: false },
+  correct: { call: (a) => a.correct([row('item:a', 9, 1, 1)]), unanswered: undefined },
+  remind: { call: (a) => a.remind([settled('bkt_held', {}, 1, new Date(5))]), unanswered: undefined },
+  mark: { call: (a) => a.mark(9), unanswered: false },
+  due: { call: (a) => a.due(1, 10), unanswered: [] },
+  readRows: { call: (a) => a.readRows([row('item:a', 2)]), unanswered: null },
+  allRows: { call: (a) => a.allRows(), unanswered: null },
+  holdsBeside: { call: (a) => a.holdsBeside(shopId), unanswered: null },
+};
+
+for (const [name, { call, unanswered }] of Object.entries(calls)) {
+  t.test(`${name} of another epoch than Redis does nothing, and whoever asked hears that it is stale`, async (t) => {
+    const { admission, keys } = await open(t);
+    await admission.settle([settled('bkt_held', { 'item:a': 1 }, 1, new Date(1))]);
+    const before = await contentsOfRedis(keys);
+    let heard = 0;
+    admission.onStale(() => {
+      heard += 1;
+    });
+    admission.adopt(2);
+    t.same(await call(admission), unanswered);
+    t.same(await contentsOfRedis(keys), before);
+    t.equal(admission.epoch(), null);
+    t.equal(heard, 1);
+    t.same(await call(admission), unanswered, 'nor does it ask again');
+  });
+
+  for (const lost of [deadlinesKey, holdsKey, stockKey]) {
+    t.test(`${name} does nothing in a partition whose ${lost} is lost, or of another type`, async (t) => {
+      for (const instead of [null, 'of another type']) {
+        const { admission, keys } = await open(t);
+        await admission.settle([settled('bkt_held', { 'item:a': 1 }, 1, new Date(1))]);
+        await keys.del(lost);
+        if (instead !== null) await keys.set(lost, instead);
+        const partition = async () =>
+          Object.entries(await contentsOfRedis(keys)).filter(([key]) => key.startsWith('{bl:1}:'));
+        const before = await partition();
+        t.same(await call(admission), unanswered);
+        t.same(await partition(), before);
+        t.equal(admission.epoch(), null);
+      }
+    });
   }
+}
+
+t.test('an epoch that Postgres is seen at makes this one stale, unless it is the same', async (t) => {
+  const { admission } = await open(t);
+  admission.sawEpoch(1);
+  t.equal(admission.epoch(), 1);
+  admission.sawEpoch(2);
+  t.equal(admission.epoch(), null);
+});
+
+t.test('a partition that is being built admits nobody, and hears of holds', async (t) => {
+  const { admission, keys } = await open(t);
+  t.ok(await admission.reset(2));
+  admission.adopt(2);
+  await admission.load([row('item:a', 2)]);
+  t.same(await admission.admit(hold('bkt_1', { 'item:a': 1 })), { outcome: 'unreachable' });
+  await admission.settle([settled('bkt_2', { 'item:a': 1 }, 1, inAMinute())]);
+  t.equal(await countedRow(keys, 'item:a'), '2 1 0 0');
+  await admission.mark(7);
+  t.same(await admission.admit(hold('bkt_1', { 'item:a': 1 })), { outcome: 'admitted' });
+});
+
+t.test('a partition says which epoch it is of, whether it is complete, and who has it', async (t) => {
+  const { admission, keys } = await open(t);
+  t.match(await admission.identify(), [{ epoch: 1, newestEpoch: 1, ready: true, tick: 1, server: /^\w*:\w+$/ }]);
+  await admission.reset(5);
+  t.match(await admission.identify(), [{ epoch: 5, newestEpoch: 5, ready: false, tick: 0 }]);
+  await keys.hset(partitionKeys.holds, '@epoch', '6');
+  await keys.del(partitionKeys.deadlines);
+  t.match((await admission.identify())?.[1], { epoch: null, newestEpoch: 6 });
+});
+
+t.test('an older epoch begins nowhere', async (t) => {
+  const { admission, keys } = await open(t);
+  await admission.reset(5);
+  const before = await contentsOfRedis(keys);
+  t.equal(await admission.reset(4), false);
+  t.same(await contentsOfRedis(keys), before);
 });
 
 t.test('without Redis nothing rejects, and a creation is left to Postgres', async (t) => {
   const admission = openAdmission(openTestRedis(t, { url: closedRedisUrl }).connection);
-  const basket = hold('bkt_1', { 'item:a': 1 });
-  t.same(await admission.admit(basket), { outcome: 'unreachable' });
-  await admission.settle(basket, inAMinute());
-  await admission.release(basket);
-  await admission.sell(basket);
-  await admission.load(shopId, 'item:a', 1, 0);
-  await admission.remind(shopId, 'bkt_1', inAMinute());
-  t.same(await admission.due(1, 10), []);
-  t.same(await admission.takesOf(shopId, 'bkt_1'), []);
+  admission.adopt(1);
+  for (const [name, { call, unanswered }] of Object.entries(calls)) t.same(await call(admission), unanswered, name);
+  t.equal(await admission.identify(), null);
+  t.equal(await admission.reset(2), false);
 });

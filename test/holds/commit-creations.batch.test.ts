@@ -21,6 +21,7 @@ async function openStock(t: Test, capacities: Record<string, number | null>) {
   ]);
   return {
     pool,
+    commit: (creations: readonly Creation[]) => commitCreations(pool, creations, () => {}),
     async held(): Promise<Record<string, number>> {
       const { rows } = await pool.query<{ stock_id: string; held: number }>('SELECT stock_id, held FROM stock');
       return Object.fromEntries(rows.map(({ stock_id, held }) => [stock_id, held]));
@@ -57,13 +58,13 @@ const withKey = () => ({ keyHash: randomBytes(32), fingerprint: randomBytes(32),
 const outcomesOf = (outcomes: readonly { outcome: string }[]) => outcomes.map(({ outcome }) => outcome);
 
 t.test('a batch that fits is committed as one, each with its hold, its outbox row and its own deadline', async (t) => {
-  const { pool, held } = await openStock(t, { 'item:a': 100, 'item:b': 100, 'item:c': null });
+  const { pool, commit, held } = await openStock(t, { 'item:a': 100, 'item:b': 100, 'item:c': null });
   const batch = [
     creation({ 'item:a': 2, 'item:c': 5 }),
     creation({ 'item:b': 1, 'item:a': 1 }, { ttlSeconds: 60 }),
     creation({ 'item:c': 1 }, { partner: 'acme', customerId: 'cus-7', eventIds: ['NULL', 'evt-1'] }),
   ];
-  const outcomes = await commitCreations(pool, batch);
+  const outcomes = await commit(batch);
   t.match(
     outcomes,
     batch.map(({ basketId, takes, customerId, eventIds }) => ({
@@ -88,8 +89,8 @@ t.test('a batch that fits is committed as one, each with its hold, its outbox ro
 });
 
 t.test('of a batch one that does not fit is refused alone, with what there is', async (t) => {
-  const { pool, held } = await openStock(t, { 'item:a': 10, 'item:b': 1 });
-  const outcomes = await commitCreations(pool, [
+  const { pool, commit, held } = await openStock(t, { 'item:a': 10, 'item:b': 1 });
+  const outcomes = await commit([
     creation({ 'item:a': 1, 'item:b': 1 }),
     creation({ 'item:a': 1, 'item:b': 1 }),
     creation({ 'item:a': 1 }),
@@ -106,9 +107,9 @@ t.test('of a batch one that does not fit is refused alone, with what there is', 
 });
 
 t.test('a batch that wants more than there is gets it in the order given', async (t) => {
-  const { pool, held } = await openStock(t, { 'item:a': 5 });
+  const { pool, commit, held } = await openStock(t, { 'item:a': 5 });
   const batch = [3, 3, 1, 2, 1].map((quantity) => creation({ 'item:a': quantity }));
-  t.same(outcomesOf(await commitCreations(pool, batch)), ['created', 'short', 'created', 'short', 'created']);
+  t.same(outcomesOf(await commit(batch)), ['created', 'short', 'created', 'short', 'created']);
   t.same(await held(), { 'item:a': 5 });
   await audit(pool);
 });
@@ -116,32 +117,32 @@ t.test('a batch that wants more than there is gets it in the order given', async
 t.test(
   'a creation whose idempotency key was used takes no stock, and the rest of its batch is committed',
   async (t) => {
-    const { pool, held } = await openStock(t, { 'item:a': 10 });
+    const { pool, commit, held } = await openStock(t, { 'item:a': 10 });
     const first = creation({ 'item:a': 1 }, { idempotency: withKey() });
-    await commitCreations(pool, [first]);
+    await commit([first]);
     const again = creation({ 'item:a': 4 }, { idempotency: first.idempotency });
     const fresh = creation({ 'item:a': 2 }, { idempotency: withKey() });
-    t.same(outcomesOf(await commitCreations(pool, [again, fresh])), ['key_exists', 'created']);
+    t.same(outcomesOf(await commit([again, fresh])), ['key_exists', 'created']);
     t.same(await held(), { 'item:a': 3 });
     await audit(pool);
   },
 );
 
 t.test('an idempotency key that is older than seven days is free again', async (t) => {
-  const { pool, held } = await openStock(t, { 'item:a': 10 });
+  const { pool, commit, held } = await openStock(t, { 'item:a': 10 });
   const idempotency = withKey();
-  await commitCreations(pool, [creation({ 'item:a': 1 }, { idempotency })]);
+  await commit([creation({ 'item:a': 1 }, { idempotency })]);
   await pool.query(`UPDATE idempotency_keys SET created_at = now() - interval '7 days 1 second'`);
-  t.same(outcomesOf(await commitCreations(pool, [creation({ 'item:a': 1 }, { idempotency })])), ['created']);
-  t.same(outcomesOf(await commitCreations(pool, [creation({ 'item:a': 1 }, { idempotency })])), ['key_exists']);
+  t.same(outcomesOf(await commit([creation({ 'item:a': 1 }, { idempotency })])), ['created']);
+  t.same(outcomesOf(await commit([creation({ 'item:a': 1 }, { idempotency })])), ['key_exists']);
   t.same(await held(), { 'item:a': 2 });
 });
 
 t.test('of 64 creations at once with one idempotency key one takes stock', async (t) => {
-  const { pool, held } = await openStock(t, { 'item:a': 100 });
+  const { pool, commit, held } = await openStock(t, { 'item:a': 100 });
   const idempotency = withKey();
   const outcomes = await Promise.all(
-    Array.from({ length: 64 }, () => commitCreations(pool, [creation({ 'item:a': 1 }, { idempotency })])),
+    Array.from({ length: 64 }, () => commit([creation({ 'item:a': 1 }, { idempotency })])),
   );
   t.same(outcomesOf(outcomes.flat()).sort(), ['created', ...Array.from({ length: 63 }, () => 'key_exists')]);
   t.same(await held(), { 'item:a': 1 });
@@ -151,9 +152,9 @@ t.test('of 64 creations at once with one idempotency key one takes stock', async
 t.test(
   'a creation that was decided on an old catalogue is refused, and the rest of its batch is committed',
   async (t) => {
-    const { pool, held } = await openStock(t, { 'item:a': 10, 'item:b': 10 });
+    const { pool, commit, held } = await openStock(t, { 'item:a': 10, 'item:b': 10 });
     await pool.query(`UPDATE stock SET catalogue_version = 2 WHERE stock_id = 'item:b'`);
-    const outcomes = await commitCreations(pool, [
+    const outcomes = await commit([
       creation({ 'item:a': 1 }),
       creation({ 'item:a': 1, 'item:b': 1 }),
       creation({ 'item:b': 1 }, { catalogueVersions: [2] }),
@@ -166,25 +167,22 @@ t.test(
 );
 
 t.test('a creation that was decided on old settings of the shop is refused', async (t) => {
-  const { pool, held } = await openStock(t, { 'item:a': 10 });
+  const { pool, commit, held } = await openStock(t, { 'item:a': 10 });
   await pool.query('UPDATE shops SET version = 2');
-  const outcomes = await commitCreations(pool, [
-    creation({ 'item:a': 1 }),
-    creation({ 'item:a': 1 }, { shopVersion: 2 }),
-  ]);
+  const outcomes = await commit([creation({ 'item:a': 1 }), creation({ 'item:a': 1 }, { shopVersion: 2 })]);
   t.same(outcomesOf(outcomes), ['stale', 'created']);
   t.same(await held(), { 'item:a': 1 });
 });
 
 t.test('batches that draw on the same rows in any order neither deadlock nor oversell', async (t) => {
   const rows = ['item:a', 'item:b', 'item:c', 'pool:d'];
-  const { pool, held } = await openStock(t, Object.fromEntries(rows.map((row) => [row, 40])));
+  const { pool, commit, held } = await openStock(t, Object.fromEntries(rows.map((row) => [row, 40])));
   const batch = (at: number) =>
     Array.from({ length: 10 }, (_, one) => {
       const [first = '', second = ''] = [rows[(at + one) % rows.length], rows[(at + 3 * one + 1) % rows.length]];
       return creation({ [first]: 1, [second]: 1 });
     });
-  const outcomes = (await Promise.all(Array.from({ length: 20 }, (_, at) => commitCreations(pool, batch(at))))).flat();
+  const outcomes = (await Promise.all(Array.from({ length: 20 }, (_, at) => commit(batch(at))))).flat();
   t.equal(Math.max(...Object.values(await held())), 40, 'a row is sold out');
   t.same(new Set(outcomesOf(outcomes)), new Set(['created', 'short']));
   await audit(pool);

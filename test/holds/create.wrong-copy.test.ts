@@ -1,7 +1,7 @@
 import t from 'tap';
 import { audit } from '../support/audit.ts';
 import type { Created, ShownProblem } from '../support/journey.ts';
-import { contentsOfRedis, inspectRedis, redisUrl } from '../support/redis.ts';
+import { contentsOfRedis, countedRow, inspectRedis, partitionKeys, redisUrl } from '../support/redis.ts';
 import { openShop } from '../support/shop.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
@@ -15,8 +15,8 @@ async function putItem(itemId: string, capacity: number): Promise<void> {
 }
 const create = (itemId: string) =>
   shop.backEnd.request<Created & ShownProblem>('POST', '/v1/baskets', { items: [{ itemId, quantity: 1 }] });
-const rowOf = (itemId: string) => `{bl:1}:stock:${shop.shopId}/item:${itemId}`;
-const taken = (itemId: string) => keys.hget(rowOf(itemId), 'taken');
+const counted = (itemId: string) => countedRow(keys, `item:${itemId}`);
+const count = (itemId: string, row: string) => keys.hset(partitionKeys.stock, `roxy/item:${itemId}`, row);
 
 t.test('keys that Redis loses while baskets are created oversell nothing', async (t) => {
   await putItem('flushed', 40);
@@ -37,18 +37,19 @@ t.test('keys that Redis loses while baskets are created oversell nothing', async
 t.test('where Redis believes too much to be free Postgres refuses, and Redis is corrected', async (t) => {
   await putItem('too-low', 2);
   t.same([(await create('too-low')).status, (await create('too-low')).status], [201, 201]);
-  await keys.hset(rowOf('too-low'), 'taken', '0');
+  await until('the creations are settled', 3000, async () => (await counted('too-low')) === '2 2 0 0');
+  await count('too-low', '2 0 0 0');
   const refused = await create('too-low');
   t.match(refused.body, { code: 'insufficient_stock', errors: [{ itemId: 'too-low', requested: 1, available: 0 }] });
-  await until('Redis is corrected', 3000, async () => (await taken('too-low')) === '2');
+  await until('Redis is corrected', 5000, async () => (await counted('too-low')) === '2 2 0 0');
   await audit(shop.service.pool);
 });
 
 t.test('what Redis wrongly calls sold out is sold within seconds, and Redis is corrected', async (t) => {
   await putItem('too-high', 2);
-  await keys.hset(rowOf('too-high'), 'taken', '2');
+  await count('too-high', '2 2 0 0');
   await until('a basket is created', 3000, async () => (await create('too-high')).status === 201);
-  await until('Redis is corrected', 3000, async () => (await taken('too-high')) === '1');
+  await until('Redis is corrected', 5000, async () => (await counted('too-high')) === '2 1 0 0');
   t.same(await shop.availability('too-high'), { capacity: 2, held: 1, sold: 0, available: 1 });
   await audit(shop.service.pool);
 });

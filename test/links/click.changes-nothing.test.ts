@@ -1,6 +1,6 @@
 import t from 'tap';
 import { createBasket } from '../support/journey.ts';
-import { contentsOfRedis, inspectRedis } from '../support/redis.ts';
+import { contentsOfRedis, inspectRedis, partitionKeys } from '../support/redis.ts';
 import { contentsOf } from '../support/refusal.ts';
 import { browserHeaders, visit } from '../support/service.ts';
 import { openShop } from '../support/shop.ts';
@@ -30,10 +30,12 @@ t.test('a thousand openings of links by anything leave every row and every key a
   ];
   const keys = inspectRedis(t, shop.service.redisKeyPrefix);
   await until('the creations are settled', 3000, async () => {
-    const deadlines = (await contentsOfRedis(keys))['{bl:1}:deadlines'];
+    const deadlines = (await contentsOfRedis(keys))[partitionKeys.deadlines];
     return Array.isArray(deadlines) && baskets.every(({ expiresAt }) => deadlines.includes(`${Date.parse(expiresAt)}`));
   });
-  const before = { postgres: await contentsOf(shop.service.pool), redis: await contentsOfRedis(keys) };
+  // The keeper counts its comparisons there, whoever comes.
+  const redis = async () => JSON.stringify(await contentsOfRedis(keys)).replace(/"@tick":"\d+"/g, '');
+  const before = { postgres: await contentsOf(shop.service.pool), redis: await redis() };
 
   const statuses: Record<number, number> = {};
   let opened = 0;
@@ -50,5 +52,5 @@ t.test('a thousand openings of links by anything leave every row and every key a
   await Promise.all(Array.from({ length: atOnce }, open));
 
   t.same(Object.keys(statuses), ['200', '303'], 'all were answered, with the page or a redirect');
-  t.same({ postgres: await contentsOf(shop.service.pool), redis: await contentsOfRedis(keys) }, before);
+  t.same({ postgres: await contentsOf(shop.service.pool), redis: await redis() }, before);
 });

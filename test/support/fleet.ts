@@ -19,6 +19,8 @@ type FleetOptions = {
   env?: Record<string, string>;
   /** Where the replicas find Postgres, if not directly. */
   databaseUrl?: (postgresUrl: string) => Promise<string>;
+  /** Where each of the replicas finds Redis, if not directly. */
+  redisUrl?: (redisUrl: string, replica: number) => Promise<string>;
 };
 
 /**
@@ -34,7 +36,11 @@ export async function startFleet(t: Test, options: FleetOptions = {}) {
   const databaseUrl = (await options.databaseUrl?.(postgres.url)) ?? postgres.url;
   const start = (more: Partial<Parameters<typeof startReplica>[1]> = {}) =>
     startReplica(t, { databaseUrl, redisUrl: redis.url, altered, env, ...more });
-  const replicas = await Promise.all(Array.from({ length: count }, () => start()));
+  const replicas = await Promise.all(
+    Array.from({ length: count }, async (_, at) =>
+      start(options.redisUrl ? { redisUrl: await options.redisUrl(redis.url, at) } : {}),
+    ),
+  );
   const [first] = replicas;
   if (first === undefined) throw new Error('a fleet has at least one replica');
   const pool = new pg.Pool({ connectionString: postgres.url, max: 2 });

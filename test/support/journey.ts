@@ -1,4 +1,3 @@
-import { openAdmission } from '../../src/holds/index.ts';
 import type { openShop } from './shop.ts';
 import { until } from './until.ts';
 
@@ -96,8 +95,7 @@ export async function letExpire(shop: WithDatabase, ...basketIds: string[]): Pro
 /** Lets a basket's time run out and waits until the sweeper has given its stock back. */
 export async function letBeSwept(shop: TestShop, basketId: string): Promise<void> {
   await letExpire(shop, basketId);
-  // Its hold is known, so that only the deadline changes: the sweeper looks at the basket within half a second.
-  await openAdmission(shop.service.redis).settle({ shopId: shop.shopId, basketId, takes: [] }, new Date(0));
+  await shop.service.admission.remind([{ shopId: shop.shopId, basketId, deadline: new Date(0) }]);
   await until(`basket ${basketId} is swept`, 12_000, async () => (await statusInRow(shop, basketId)) === 'expired');
 }
 

@@ -50,9 +50,9 @@ export function askAgain(fleet: Fleet, itemId: string, key: string) {
   });
 }
 
-/** The holds that Redis has. */
+/** The baskets for which Redis holds something, settled or not. All of the shop's keys are in one partition. */
 export async function holdsInRedis({ redis }: Fleet): Promise<string[]> {
-  return (await redis.cli('--scan', '--pattern', '*:hold:*')).split('\n').filter(Boolean);
+  return (await redis.cli('HKEYS', '{bl:1}:holds')).split('\n').filter((field) => field.startsWith('roxy/'));
 }
 
 export async function auditOf({ pool }: Fleet): Promise<string[]> {

@@ -29,6 +29,14 @@ function newKeyPrefix(): string {
   return `test:${randomBytes(8).toString('hex')}:`;
 }
 
+/** The keys of the partition of the shop `roxy`. */
+export const partitionKeys = { deadlines: '{bl:1}:deadlines', holds: '{bl:1}:holds', stock: '{bl:1}:stock' };
+
+/** What Redis counts of a stock row of the shop `roxy`, `<capacity> <held> <admitted> <sold>`, or null. */
+export function countedRow(keys: Redis, stockId: string): Promise<string | null> {
+  return keys.hget(partitionKeys.stock, `roxy/${stockId}`);
+}
+
 /** All keys under a prefix with what they hold, as plain values: two equal answers mean that nothing was written. */
 export async function contentsOfRedis(client: Redis): Promise<Record<string, unknown>> {
   const { keyPrefix = '' } = client.options;

@@ -1,19 +1,21 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Test } from 'tap';
 
 /**
- * What the proxy does with what comes from the server behind it: passes it on, keeps it back until it passes again, or
- * closes the connection in its place, so that a reply is lost after the request was served.
+ * What the proxy does with what comes from the server behind it: passes it on, keeps it back until it passes again,
+ * closes the connection in its place, so that a reply is lost after the request was served, or passes it on in small
+ * pieces, each 50 to 500 ms after the one before.
  */
-type Replies = 'pass' | 'hang' | 'cut';
+type Replies = 'pass' | 'hang' | 'cut' | 'slow';
 
 /**
  * Starts a proxy in front of a TCP server, for one test, on any port unless one is given. `url` is the server's with the
  * proxy's address in it.
  */
 export async function startTcpProxy(t: Test, serverUrl: string, port = 0) {
-  const target = new URL(serverUrl);
+  let target = new URL(serverUrl);
   let replies: Replies = 'pass';
   let isLastOf = (_request: Buffer) => false;
   const keptBack: (() => void)[] = [];
@@ -35,9 +37,11 @@ export async function startTcpProxy(t: Test, serverUrl: string, port = 0) {
       isLast ||= isLastOf(bytes);
       upstream.write(bytes);
     });
-    upstream.on('data', (bytes) => {
+    let slowly = Promise.resolve();
+    upstream.on('data', (bytes: Buffer) => {
       if (isLast) client.destroy();
       else if (replies === 'pass') client.write(bytes);
+      else if (replies === 'slow') slowly = slowly.then(() => writeSlowly(client, bytes));
       else if (replies === 'hang') keptBack.push(() => client.write(bytes));
       else client.destroy();
     });
@@ -53,6 +57,12 @@ export async function startTcpProxy(t: Test, serverUrl: string, port = 0) {
   url.port = String((server.address() as AddressInfo).port);
   return {
     url: url.href,
+    /** Connects what comes next to another server, and breaks the connections that there are. */
+    setTarget(nextUrl: string): void {
+      target = new URL(nextUrl);
+      for (const socket of sockets) socket.destroy();
+      sockets.clear();
+    },
     setReplies(next: Replies): void {
       replies = next;
       if (next === 'pass') for (const send of keptBack.splice(0)) send();
@@ -62,4 +72,13 @@ export async function startTcpProxy(t: Test, serverUrl: string, port = 0) {
       isLastOf = isCut;
     },
   };
+}
+
+const pieceBytes = 64;
+
+async function writeSlowly(client: Socket, bytes: Buffer): Promise<void> {
+  for (let at = 0; at < bytes.length && !client.destroyed; at += pieceBytes) {
+    await delay(50 + Math.random() * 450);
+    client.write(bytes.subarray(at, at + pieceBytes));
+  }
 }

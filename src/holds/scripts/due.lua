@@ -1,8 +1,7 @@
 -- Lists baskets whose deadline has passed by Redis' clock. Only says where to look: Postgres decides.
--- KEYS[1]     deadlines of the partition
--- ARGV[1]     how many at most
--- Outcomes:   the members
-local limit = tonumber(ARGV[1])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, limit)
+-- KEYS        those of the partition, see fence.lua
+-- ARGV[1]     epoch
+-- ARGV[2]     how many at most
+-- Outcomes:   due, then the baskets
+local limit = tonumber(ARGV[2])
+return { 'due', unpack(redis.call('ZRANGEBYSCORE', KEYS[1], 0, now_ms(), 'LIMIT', 0, limit)) }

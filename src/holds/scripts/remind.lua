@@ -1,11 +1,16 @@
--- Corrects the deadline of a basket that was looked at too early, to a second from now at the soonest, so that a Redis
+-- Corrects the deadlines of baskets that were looked at too early, to a second from now at the soonest, so that a Redis
 -- clock which runs ahead does not make the sweeper turn in circles.
--- KEYS[1]     deadlines of the partition
--- ARGV[1]     member of the deadlines
--- ARGV[2]     deadline in Unix milliseconds
+-- KEYS        those of the partition, see fence.lua
+-- ARGV[1]     epoch
+-- ARGV[2...]  per basket: "<shop>/<basket>", deadline in Unix milliseconds
 -- Outcomes:   reminded
-local deadline = tonumber(ARGV[2])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZADD', KEYS[1], math.max(deadline, now + 1000), ARGV[1])
-return 'reminded'
+local soonest = now_ms() + 1000
+local deadlines = {}
+for i = 2, #ARGV, 2 do
+  deadlines[ARGV[i]] = math.max(tonumber(ARGV[i + 1]), soonest)
+end
+
+for member, deadline in pairs(deadlines) do
+  redis.call('ZADD', KEYS[1], deadline, member)
+end
+return { 'reminded' }

@@ -1,28 +1,25 @@
--- Makes Redis agree that a basket holds its stock until a deadline. Counts the stock only if the hold is not known yet,
--- so that a basket which was committed without an admission is counted once, however often this runs.
--- KEYS[1]     deadlines of the partition
--- KEYS[2]     hold of the basket
--- KEYS[3...]  stock rows
--- ARGV[1]     member of the deadlines
--- ARGV[2]     deadline in Unix milliseconds
--- ARGV[3]     the hold as text
--- ARGV[4...]  quantities, one per stock row
--- Outcomes:   settled | counted
-local deadline = tonumber(ARGV[2])
-local known = redis.call('EXISTS', KEYS[2]) == 1
-local counted = {}
-for i = 3, #KEYS do
-  if not known and redis.call('HEXISTS', KEYS[i], 'taken') == 1 then
-    counted[KEYS[i]] = tonumber(ARGV[i + 1])
+-- Makes Redis agree that baskets hold their stock until their deadlines, whatever it knew of them before. A message that
+-- is older than what is known, by the basket's version, changes nothing, so that messages may overtake each other.
+-- KEYS        those of the partition, see fence.lua
+-- ARGV[1]     epoch
+-- ARGV[2...]  per basket: "<shop>/<basket>", version, deadline in Unix milliseconds, takes "<stock>=<quantity> …"
+-- Outcomes:   settled
+local newer = {}
+for i = 2, #ARGV, 4 do
+  local member, version, deadline, takes = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), ARGV[i + 3]
+  local state, known, before = hold_of(member)
+  if not (state == 'held' and tonumber(known) > version) then
+    if state then
+      count(member, before, state, -1)
+    end
+    count(member, takes, 'held', 1)
+    newer[#newer + 1] = { member, 'held ' .. version .. ' ' .. takes, deadline }
   end
 end
 
-redis.call('ZADD', KEYS[1], deadline, ARGV[1])
-if known then
-  return 'settled'
+write_rows()
+for _, hold in ipairs(newer) do
+  redis.call('HSET', KEYS[2], hold[1], hold[2])
+  redis.call('ZADD', KEYS[1], hold[3], hold[1])
 end
-for row, quantity in pairs(counted) do
-  redis.call('HINCRBY', row, 'taken', quantity)
-end
-redis.call('SET', KEYS[2], ARGV[3])
-return 'counted'
+return { 'settled' }

@@ -1,0 +1,68 @@
+import { Registry } from 'prom-client';
+import { variablesOf } from '../config.ts';
+import { adoptEpoch, checkEpoch, holdMetrics, openAdmission, reconcile } from '../holds/index.ts';
+import { openLogger } from '../platform/logger.ts';
+import { openPostgres } from '../platform/postgres.ts';
+import { openRedis } from '../platform/redis.ts';
+import { auditPostgres, auditRedis } from './audit.ts';
+
+const redisWithinMs = 3000;
+
+/**
+ * `npx basketlink reconcile [--check]`: prints line by line what differs, and gives the exit code, 1 when anything did.
+ * With `check` nothing is changed and the books in Postgres are checked as well.
+ */
+export async function runReconcile(
+  environment: NodeJS.ProcessEnv,
+  check: boolean,
+  print: (line: string) => void,
+  redisKeyPrefix = '',
+): Promise<number> {
+  const { DATABASE_URL, REDIS_URL } = variablesOf(environment, 'DATABASE_URL', 'REDIS_URL');
+  const pool = openPostgres(DATABASE_URL, () => {});
+  const redis = openRedis(REDIS_URL, redisKeyPrefix, () => {});
+  const admission = openAdmission(redis);
+  const deps = { pool, admission, logger: openLogger('silent'), metrics: holdMetrics(new Registry()) };
+  try {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, redisWithinMs);
+      redis.onUsable(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+    if (check) return await printDifferences(deps, print);
+    const found = await checkEpoch(deps);
+    if (found !== 'current' && found !== 'rebuilt') {
+      print(`Redis cannot be reconciled now: ${found}.`);
+      return 1;
+    }
+    if (found === 'rebuilt') print('Redis was not what Postgres knew of it, and was built anew.');
+    const reconciled = await reconcile(deps, 'all');
+    if (reconciled === null) {
+      print('Another replica is reconciling at this moment.');
+      return 1;
+    }
+    print(
+      `Redis was wrong by ${reconciled.driftUnits} units of stock${reconciled.driftUnits === 0 ? '.' : ', and was repaired.'}`,
+    );
+    return reconciled.driftUnits === 0 && found === 'current' ? 0 : 1;
+  } finally {
+    await redis.close();
+    await pool.end();
+  }
+}
+
+async function printDifferences(
+  deps: Parameters<typeof auditRedis>[0],
+  print: (line: string) => void,
+): Promise<number> {
+  const findings = await auditPostgres(deps.pool);
+  const standing = await adoptEpoch(deps);
+  const ofRedis = standing === 'current' ? await auditRedis(deps) : null;
+  if (ofRedis === null) print(`Redis is not in use: ${standing}. Postgres decides alone.`);
+  for (const { rule, found } of [...findings, ...(ofRedis ?? [])]) print(`${rule}: ${JSON.stringify(found)}`);
+  const differ = findings.length + (ofRedis?.length ?? 0);
+  print(differ === 0 ? 'Nothing differs.' : `${differ} differences.`);
+  return differ === 0 && ofRedis !== null ? 0 : 1;
+}

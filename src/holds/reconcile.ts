@@ -1,0 +1,193 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
+import { runAlone } from '../platform/postgres.ts';
+import type { Admission, BasketName, CountedRow, FoundHold, SettledHold, StatedRow, StockName } from './admission.ts';
+import { type HeldBasket, readHeldBaskets, readHoldsOn, toSettledHold } from './arbiter.ts';
+import { aloneWithRedis, type KeeperDeps } from './epoch.ts';
+import { liveStatuses } from './model.ts';
+import { countComparison, readEverything, readStockRows } from './store.ts';
+
+/** How often rows that differ are looked at, and how far apart: what is on its way meanwhile is no drift. */
+const looks = 5;
+const lookEveryMs = 200;
+
+/** How a row's copy differs from Postgres. */
+type Drift = StatedRow & { unknown: boolean; recapacitated: boolean };
+
+/** What a comparison found: units of stock by which the copy was wrong, before it was repaired. */
+export type Reconciled = { driftUnits: number };
+
+/**
+ * Compares what Redis counts of stock rows with what Postgres says, and repairs what differs, first basket by basket,
+ * then the counts that are left. One replica at a time; null when it was another's turn, or Redis could not be read.
+ *
+ * Nothing stands still meanwhile: Postgres commits before Redis is told, so a hot row nearly always differs. It has
+ * drifted by what all of several looks have in common. Counts are corrected by that difference, not set, so that what
+ * goes on at the same time stays counted. Admissions that no commit has settled are left out; they end by themselves.
+ */
+export async function reconcile(deps: KeeperDeps, which: readonly StockName[] | 'all'): Promise<Reconciled | null> {
+  const { pool, admission, logger, metrics } = deps;
+  const alone = await runAlone(pool, aloneWithRedis, async () => {
+    const drifted = await compareRows(deps, which);
+    if (drifted === null) return null;
+    const driftUnits = drifted.reduce((sum, { held, sold }) => sum + Math.abs(held) + Math.abs(sold), 0);
+    if (which === 'all') metrics.drift.set(driftUnits);
+    if (drifted.length > 0) {
+      logger.warn({ rows: drifted.length, driftUnits }, 'redis had drifted from postgres');
+      await repairHolds(deps, drifted);
+      const left = await compareRows(deps, drifted);
+      if (left === null) return null;
+      await admission.load(
+        await readStockRows(
+          pool,
+          left.filter(({ unknown }) => unknown),
+        ),
+      );
+      await admission.correct(left.filter(({ unknown }) => !unknown));
+    }
+    // A Redis that is ahead of Postgres in this is newer than the backup that Postgres came back from.
+    if (which === 'all') await admission.mark(await countComparison(pool));
+    return { driftUnits };
+  });
+  return alone?.result ?? null;
+}
+
+/**
+ * The rows that differ in the same way however often one looks, with what Redis is short of; null when Redis cannot be
+ * read. `held` leaves out admissions that no commit has settled.
+ */
+export async function compareRows(
+  { pool, admission }: Pick<KeeperDeps, 'pool' | 'admission'>,
+  which: readonly StockName[] | 'all',
+): Promise<Drift[] | null> {
+  const counted = await (which === 'all' ? admission.allRows() : admission.readRows(which));
+  if (counted === null) return null;
+  let drifted = differing(await readStockRows(pool, which), counted);
+  for (let look = 1; look < looks && drifted.length > 0; look += 1) {
+    await delay(lookEveryMs);
+    const again = await admission.readRows(drifted);
+    if (again === null) return null;
+    const now = new Map(differing(await readStockRows(pool, drifted), again).map((row) => [nameOf(row), row]));
+    drifted = drifted.flatMap((before) => inCommon(before, now.get(nameOf(before))));
+  }
+  return drifted;
+}
+
+function differing(stated: readonly StatedRow[], counted: ReadonlyMap<string, CountedRow>): Drift[] {
+  return stated.flatMap((row) => {
+    const copy = counted.get(nameOf(row));
+    const held = row.held - (copy?.held ?? 0);
+    const sold = row.sold - (copy?.sold ?? 0);
+    const recapacitated = row.capacity !== (copy?.capacity ?? null);
+    const differs = copy === undefined || held !== 0 || sold !== 0 || recapacitated;
+    return differs ? [{ ...row, held, sold, unknown: copy === undefined, recapacitated }] : [];
+  });
+}
+
+function inCommon(before: Drift, now: Drift | undefined): Drift[] {
+  if (now === undefined) return [];
+  const held = nearerToZero(before.held, now.held);
+  const sold = nearerToZero(before.sold, now.sold);
+  const unknown = before.unknown && now.unknown;
+  const recapacitated = before.recapacitated && now.recapacitated;
+  return unknown || recapacitated || held !== 0 || sold !== 0 ? [{ ...now, held, sold, unknown, recapacitated }] : [];
+}
+
+function nearerToZero(a: number, b: number): number {
+  if (Math.sign(a) !== Math.sign(b)) return 0;
+  return Math.abs(a) < Math.abs(b) ? a : b;
+}
+
+const nameOf = ({ shopId, stockId }: StockName) => `${shopId}/${stockId}`;
+
+/** Makes Redis agree with Postgres about the baskets that hold these rows, by basket, so that each is counted once. */
+async function repairHolds({ pool, admission }: KeeperDeps, rows: readonly StockName[]): Promise<void> {
+  const shopIds = [...new Set(rows.map(({ shopId }) => shopId))];
+  for (const shopId of shopIds) {
+    const stockIds = rows.filter((row) => row.shopId === shopId).map(({ stockId }) => stockId);
+    const first = await differingHolds(pool, admission, shopId, stockIds);
+    if (first.size === 0) continue;
+    await delay(lookEveryMs);
+    const second = await differingHolds(pool, admission, shopId, stockIds);
+    const baskets = [...second].filter(([basketId]) => first.has(basketId));
+    const stated = await readHeldBaskets(
+      pool,
+      baskets.map(([basketId]) => ({ shopId, basketId })),
+    );
+    const live: HeldBasket[] = [];
+    const gone: BasketName[] = [];
+    for (const [basketId, state] of baskets) {
+      const basket = stated.get(basketId);
+      if (basket !== undefined && liveStatuses.includes(basket.status)) live.push(basket);
+      else if (basket?.status === 'completed') await admission.sell({ shopId, basketId });
+      else if (basket !== undefined || state !== 'admitted') gone.push({ shopId, basketId });
+    }
+    // What Redis has of a live one may be newer than a Postgres that came back from a backup, and would win.
+    await admission.release([...gone, ...live.map(({ basket_id }) => ({ shopId, basketId: basket_id }))]);
+    await admission.settle(live.map(toSettledHold));
+  }
+}
+
+/** The baskets whose hold on these rows is not the same in both, with the state that it has in Redis. */
+async function differingHolds(
+  pool: pg.Pool,
+  admission: Admission,
+  shopId: string,
+  stockIds: readonly string[],
+): Promise<Map<string, 'admitted' | 'held' | 'missing'>> {
+  const beside = (await admission.holdsBeside(shopId)) ?? [];
+  const found = beside.filter(
+    (hold) => hold.shopId === shopId && hold.takes.some(({ stockId }) => stockIds.includes(stockId)),
+  );
+  const differing = differingFrom(await readHoldsOn(pool, shopId, stockIds), found);
+  return new Map([...differing.values()].map(({ basketId, state }) => [basketId, state]));
+}
+
+type DifferingHold = BasketName & { state: 'admitted' | 'held' | 'missing'; inPostgres: string; inRedis: string };
+
+function differingFrom(live: readonly HeldBasket[], found: readonly FoundHold[]): Map<string, DifferingHold> {
+  const inRedis = new Map(found.map((hold) => [`${hold.shopId}/${hold.basketId}`, hold]));
+  const inPostgres = new Map(
+    live.map((basket): [string, SettledHold] => [`${basket.shop_id}/${basket.basket_id}`, toSettledHold(basket)]),
+  );
+  const differing = new Map<string, DifferingHold>();
+  for (const member of new Set([...inPostgres.keys(), ...inRedis.keys()])) {
+    const [stated, copy] = [inPostgres.get(member), inRedis.get(member)];
+    const name = stated ?? copy;
+    if (name === undefined || (stated && copy?.state === 'held' && copy.version === stated.version)) continue;
+    differing.set(member, {
+      shopId: name.shopId,
+      basketId: name.basketId,
+      state: copy?.state ?? 'missing',
+      inPostgres: stated ? `held at version ${stated.version}` : 'nothing',
+      inRedis: copy ? `${copy.state} at version ${copy.version}` : 'nothing',
+    });
+  }
+  return differing;
+}
+
+/**
+ * The baskets whose hold is not the same in both at about this moment, under `<shop>/<basket>`; null when Redis cannot
+ * be read. Admissions of baskets that Postgres does not know are left out: no commit has settled them yet.
+ */
+export async function compareHolds({
+  pool,
+  admission,
+}: Pick<KeeperDeps, 'pool' | 'admission'>): Promise<Map<string, DifferingHold> | null> {
+  const found = await admission.allHolds();
+  if (found === null) return null;
+  const live: HeldBasket[] = [];
+  await readEverything(
+    pool,
+    async () => true,
+    async (baskets) => {
+      for (const basket of baskets) live.push(basket);
+      return true;
+    },
+  );
+  const differing = differingFrom(live, found);
+  for (const [member, { state, inPostgres }] of differing) {
+    if (state === 'admitted' && inPostgres === 'nothing') differing.delete(member);
+  }
+  return differing;
+}

@@ -1,0 +1,99 @@
+import type pg from 'pg';
+import { eachPage, type Queryable, withTransaction } from '../platform/postgres.ts';
+import type { StatedRow, StockName } from './admission.ts';
+import { type HeldBasket, heldBasketsSql } from './arbiter.ts';
+import { liveSql } from './model.ts';
+
+/** What Postgres knows of Redis. `inUse`: some replica has compared the two within the last 30 seconds. */
+export type RecordedRedis = {
+  epoch: number;
+  /** Who had each partition when the epoch began; null before the first. */
+  servers: string[] | null;
+  /** Who had one before, latest first. */
+  former: string[];
+  tick: number;
+  inUse: boolean;
+};
+
+export async function readRecordedRedis(db: Queryable): Promise<RecordedRedis> {
+  const { rows } = await db.query<RecordedRedis>(
+    `SELECT redis_epoch AS epoch, redis_servers AS servers, redis_former AS former, redis_tick AS tick,
+       redis_ticked_at > now() - interval '30 seconds' AS "inUse"
+     FROM service_state`,
+  );
+  return onlyRow(rows);
+}
+
+/** How many former servers are remembered: those of a few fail-overs of a whole cluster. */
+const remembered = 64;
+
+/** Begins an epoch on these servers, above what Redis was seen at. */
+export async function raiseRedisEpoch(
+  db: Queryable,
+  seen: { epoch: number; tick: number; servers: readonly string[] },
+): Promise<{ epoch: number; tick: number }> {
+  const { rows } = await db.query<{ epoch: number; tick: number }>(
+    `UPDATE service_state SET
+       redis_epoch = greatest(redis_epoch, $1) + 1,
+       redis_former = (array(SELECT DISTINCT unnest(redis_servers)) || redis_former)[:${remembered}],
+       redis_servers = $3,
+       redis_tick = greatest(redis_tick, $2) + 1,
+       redis_ticked_at = now()
+     RETURNING redis_epoch AS epoch, redis_tick AS tick`,
+    [seen.epoch, seen.tick, seen.servers],
+  );
+  return onlyRow(rows);
+}
+
+/** Counts a comparison of Redis with Postgres, and gives its number. */
+export async function countComparison(db: Queryable): Promise<number> {
+  const { rows } = await db.query<{ tick: number }>(
+    'UPDATE service_state SET redis_tick = redis_tick + 1, redis_ticked_at = now() RETURNING redis_tick AS tick',
+  );
+  return onlyRow(rows).tick;
+}
+
+function onlyRow<Row>(rows: readonly Row[]): Row {
+  const [row] = rows;
+  if (row === undefined) throw new Error('service_state has no row');
+  return row;
+}
+
+const pageSize = 5000;
+
+/**
+ * Reads all stock rows, with nothing held, and then all holds of one moment, page by page. False, and no more is read,
+ * when one of the two callbacks gives false.
+ */
+export function readEverything(
+  pool: pg.Pool,
+  eachRows: (rows: StatedRow[]) => Promise<boolean>,
+  eachHolds: (baskets: HeldBasket[]) => Promise<boolean>,
+): Promise<boolean> {
+  return withTransaction(
+    pool,
+    async (tx) => {
+      await tx.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
+      const unheld = `SELECT ${rowColumns('0')} FROM stock s`;
+      const live = heldBasketsSql(`b.status IN ${liveSql}`);
+      return (await eachPage(tx, unheld, pageSize, eachRows)) && eachPage(tx, live, pageSize, eachHolds);
+    },
+    () => true,
+  );
+}
+
+const rowColumns = (held: string) =>
+  `s.shop_id AS "shopId", s.stock_id AS "stockId", s.capacity, ${held} AS held, s.sold`;
+
+/** Reads stock rows as they are now. */
+export async function readStockRows(db: Queryable, which: readonly StockName[] | 'all'): Promise<StatedRow[]> {
+  const { rows } =
+    which === 'all'
+      ? await db.query<StatedRow>(`SELECT ${rowColumns('s.held')} FROM stock s`)
+      : await db.query<StatedRow>(
+          `SELECT ${rowColumns('s.held')} FROM stock s
+           WHERE (s.shop_id, s.stock_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))`,
+          [which.map(({ shopId }) => shopId), which.map(({ stockId }) => stockId)],
+        );
+  return rows;
+}
