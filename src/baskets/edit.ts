@@ -115,7 +115,7 @@ async function changeAndSettle(
 ): Promise<Answered | Refusal> {
   const result = await changeBasket(pool, caller, basketId, conditions, change);
   if (!isRefusal(result) && !result.replayed) {
-    await admission.settle(holdOf(result.basket), result.basket.expiresAt);
+    await admission.settle([holdOf(result.basket)]);
   }
   return result;
 }
