@@ -1,7 +1,6 @@
 import type { Test } from 'tap';
 import { expireListed } from '../../src/holds/arbiter.ts';
 import { openAdmission } from '../../src/holds/index.ts';
-import { takesOfRow } from '../../src/holds/model.ts';
 import { withTransaction } from '../../src/platform/postgres.ts';
 import {
   type Created,
@@ -191,8 +190,7 @@ async function sweep({ shop }: Run, basketId: string): Promise<Answer> {
     return expireListed(tx, [{ shopId: shop.shopId, basketId }]);
   });
   if (swept === undefined) return 'not_due';
-  const takes = takesOfRow(swept);
-  await openAdmission(shop.service.redis).release({ shopId: shop.shopId, basketId, takes });
+  await openAdmission(shop.service.redis).release([{ shopId: shop.shopId, basketId }]);
   return 'done';
 }
 
