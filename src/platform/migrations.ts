@@ -13,23 +13,22 @@ const retryMs = 500;
  * is that keeps the table.
  */
 const lockTimeoutMs = 300;
-const giveUpAfterMs = 60_000;
+const lockTries = 60;
 
 /**
  * Brings a database to the schema of this build and returns the names of the migrations that were run. Any number of
  * replicas may call it at once: one at a time has an advisory lock that lives in a transaction of its own, which also
- * holds behind PgBouncer in transaction mode. A migration that does not get its locks at once is tried again for a
- * minute. Throws what Postgres throws then, and when the database is newer than this build can work with.
+ * holds behind PgBouncer in transaction mode. A migration that does not get its locks at once is tried again, 60
+ * times. Throws what Postgres throws then, and when the database is newer than this build can work with.
  */
 export async function migrate(databaseUrl: string): Promise<string[]> {
-  const startedMs = performance.now();
-  for (;;) {
+  for (let lockRefusals = 0; ; ) {
     try {
       const run = await migrateIfFree(databaseUrl);
       if (run !== null) return run;
     } catch (error) {
-      const again = hasSqlState(error, sqlState.lockNotAvailable) && performance.now() - startedMs < giveUpAfterMs;
-      if (!again) throw error;
+      lockRefusals += 1;
+      if (!hasSqlState(error, sqlState.lockNotAvailable) || lockRefusals === lockTries) throw error;
     }
     // Who waited inside a transaction would keep a connection of PgBouncer's from the one who migrates, who needs two.
     await delay(retryMs);
