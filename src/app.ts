@@ -50,7 +50,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   problemHandling(app, publicUrl);
   strictJson(app);
   fingerprintBodies(app);
-  bearerAccess(app, config, (token) => readSession({ shops, sessionKeys }, token));
+  bearerAccess(app, config, clock, (token) => readSession({ shops, sessionKeys }, token));
   sessionCors(app, async (shopId) => frontendOrigins(await shops.get(shopId)));
   await openApi(app);
   probes(app, resources);

@@ -110,6 +110,13 @@ function changeableValues(basket: Basket): unknown[] {
 }
 
 /**
+ * The version of a changed basket. One past its time has been read as expired, with the next version, before a late
+ * completion changes it: the same version again would make a reader keep the expired basket (304).
+ */
+const nextVersion = `b.version + CASE
+  WHEN b.status IN ('open', 'activated', 'checkout') AND b.expires_at <= now() THEN 2 ELSE 1 END`;
+
+/**
  * Saves a change of a locked basket together with its outbox row, and gives the basket as it now is. `type` is the
  * event that goes out; null when nothing changed that the basket shows (a newer session, say): then version and
  * sequence stay.
@@ -130,7 +137,7 @@ export async function saveBasket(
         )
       : await tx.query<{ row: BasketRow }>(
           `WITH changed AS (
-             UPDATE baskets b SET ${changeableColumns}, version = b.version + 1, sequence = b.sequence + 1,
+             UPDATE baskets b SET ${changeableColumns}, version = ${nextVersion}, sequence = b.sequence + 1,
                updated_at = date_trunc('milliseconds', now())
              WHERE b.shop_id = $1 AND b.basket_id = $2 RETURNING b.*
            ),

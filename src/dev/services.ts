@@ -281,6 +281,7 @@ type Launched =
 export async function launch(
   { command, args, ...where }: Command,
   stopSignal: 'SIGINT' | 'SIGTERM',
+  readyText = 'eady to accept connections',
 ): Promise<Launched> {
   // In a process group of its own: Ctrl-C in the terminal must reach the service first, which still drains then.
   const child = spawn(command, args, { ...where, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -300,7 +301,7 @@ export async function launch(
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
         log = (log + text).slice(-8000);
-        if (log.includes('eady to accept connections')) resolve('ready');
+        if (log.includes(readyText)) resolve('ready');
       });
     }
   });

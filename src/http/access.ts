@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { type JWTPayload, errors as joseErrors, jwtVerify } from 'jose';
 import type { Config } from '../config.ts';
 import { refuse } from '../errors.ts';
+import type { DatabaseClock } from '../platform/clock.ts';
 import { RefusalError } from './problems.ts';
 
 /** What a credential may be allowed to do. */
@@ -46,11 +47,13 @@ const leewaySeconds = 60;
 
 /**
  * Checks the bearer credential of every route that names an `access`, before its body is read: 401 for no or a bad
- * credential, 403 for one without the scope. `verifySession` says whose session token a text is, or null.
+ * credential, 403 for one without the scope. The times in a JWT are judged by Postgres' clock, as all times are: a replica
+ * whose own is wrong accepts and refuses what the others do. `verifySession` says whose session token a text is, or null.
  */
 export function bearerAccess(
   app: FastifyInstance,
   config: Pick<Config, 'jwtSecrets' | 'jwtIssuer' | 'jwtAudience'>,
+  clock: DatabaseClock,
   verifySession: (token: string) => Promise<SessionCaller | null>,
 ): void {
   const secrets = config.jwtSecrets.map((secret) => new TextEncoder().encode(secret));
@@ -58,15 +61,17 @@ export function bearerAccess(
   async function verifyJwt(token: string): Promise<ApiCaller | null> {
     // Decoders ignore padding and spare bits: only the one spelling that was signed is accepted.
     if (token.split('.').some((part) => Buffer.from(part, 'base64url').toString('base64url') !== part)) return null;
+    const now = await clock.now();
     for (const secret of secrets) {
       try {
         const { payload, protectedHeader } = await jwtVerify(token, secret, {
           algorithms: ['HS256'],
           clockTolerance: leewaySeconds,
+          currentDate: now,
           ...(config.jwtIssuer === null ? {} : { issuer: config.jwtIssuer }),
           ...(config.jwtAudience === null ? {} : { audience: config.jwtAudience }),
         });
-        return callerOf(payload, protectedHeader.typ);
+        return callerOf(payload, protectedHeader.typ, now);
       } catch (error) {
         // Only a wrong signature is a reason to try the next secret of a rotation.
         if (!(error instanceof joseErrors.JWSSignatureVerificationFailed)) return null;
@@ -94,12 +99,12 @@ export function bearerAccess(
   });
 }
 
-function callerOf(claims: JWTPayload, type: string | undefined): ApiCaller | null {
+function callerOf(claims: JWTPayload, type: string | undefined, now: Date): ApiCaller | null {
   const { shop, scope, partner, sub, iat, exp } = claims;
   const optionalText = (value: unknown): value is string | undefined => value === undefined || isId(value);
   // A token of another type (an ID token, say) was not issued for calling us.
   if (type !== undefined && !/^(application\/)?(at\+)?jwt$/i.test(type)) return null;
-  if (iat !== undefined && iat > Date.now() / 1000 + leewaySeconds) return null;
+  if (iat !== undefined && iat > now.getTime() / 1000 + leewaySeconds) return null;
   // It must expire, and JSON.parse reads 1e400 as Infinity.
   if (!Number.isFinite(exp)) return null;
   if (!optionalText(shop) || !optionalText(partner) || typeof scope !== 'string') return null;

@@ -95,8 +95,6 @@ export function refusalOf(error: FastifyError | Error): Refusal {
       return refuse('invalid_request', { detail: 'The path is not a valid URL path.' });
     case 'FST_ERR_MAX_PARAM_LENGTH':
       return refuse('not_found');
-    case 'FST_ERR_HANDLER_TIMEOUT':
-      return refuse('unavailable');
   }
   return refuse(isUnavailable(error) ? 'unavailable' : 'internal_error');
 }

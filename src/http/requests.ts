@@ -35,7 +35,6 @@ export function makeFastify(
     bodyLimit: bodyBytes,
     requestTimeout: arriveWithinMs,
     connectionTimeout: 2 * arriveWithinMs,
-    handlerTimeout: answerWithinMs,
     forceCloseConnections: 'idle',
     http: { maxHeaderSize: headerBytes, headersTimeout: arriveWithinMs },
     // No shorter than a path can be: an over-long token is an invalid link, an over-long id an unknown one.
@@ -47,6 +46,7 @@ export function makeFastify(
       logRequest(request, reply);
     },
   });
+  answerInTime(app);
   app.addHook('onRoute', (route) => {
     if (!route.url.startsWith('/v1/') || route.schema?.hide) return;
     route.schema = { querystring: Type.Object({}, strict), ...route.schema };
@@ -68,6 +68,26 @@ export function makeFastify(
   });
   app.addHook('onResponse', async (request, reply) => logRequest(request, reply));
   return app;
+}
+
+/**
+ * Answers 503 when a request is not answered in time, counted from when its body has arrived. Fastify's own
+ * `handlerTimeout` ends as soon as a body was read, so that it never applies to a POST that has one
+ * (https://github.com/fastify/fastify/pull/6725).
+ */
+function answerInTime(app: FastifyInstance): void {
+  const timers = new WeakMap<FastifyRequest, NodeJS.Timeout>();
+  app.addHook('onRequest', async (request, reply) => {
+    const timer = setTimeout(() => {
+      // A body that does not arrive is Node's to time out, with 408.
+      if (request.raw.complete && !reply.sent) reply.send(new RefusalError(refuse('unavailable')));
+    }, answerWithinMs);
+    timers.set(request, timer);
+    reply.raw.once('close', () => clearTimeout(timer));
+  });
+  app.addHook('preValidation', async (request) => {
+    timers.get(request)?.refresh();
+  });
 }
 
 function logRequest(request: FastifyRequest, reply: FastifyReply): void {

@@ -1,27 +1,53 @@
 import { readdir } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { runner } from 'node-pg-migrate';
 import pg from 'pg';
+import { hasSqlState, sqlState } from './postgres.ts';
 
 const directory = fileURLToPath(new URL('../../migrations', import.meta.url));
 const lockId = 7_234_110_924;
+const retryMs = 500;
+/**
+ * For how long a migration may wait for a table. Everybody else waits behind it meanwhile, however long a transaction it
+ * is that keeps the table.
+ */
+const lockTimeoutMs = 300;
+const lockTries = 60;
 
 /**
  * Brings a database to the schema of this build and returns the names of the migrations that were run. Any number of
- * replicas may call it at once: they queue on an advisory lock that lives in a transaction of its own, which also holds
- * behind PgBouncer in transaction mode. Throws when the database is newer than this build can work with.
+ * replicas may call it at once: one at a time has an advisory lock that lives in a transaction of its own, which also
+ * holds behind PgBouncer in transaction mode. A migration that does not get its locks at once is tried again, 60
+ * times. Throws what Postgres throws then, and when the database is newer than this build can work with.
  */
 export async function migrate(databaseUrl: string): Promise<string[]> {
+  for (let lockRefusals = 0; ; ) {
+    try {
+      const run = await migrateIfFree(databaseUrl);
+      if (run !== null) return run;
+    } catch (error) {
+      lockRefusals += 1;
+      if (!hasSqlState(error, sqlState.lockNotAvailable) || lockRefusals === lockTries) throw error;
+    }
+    // Who waited inside a transaction would keep a connection of PgBouncer's from the one who migrates, who needs two.
+    await delay(retryMs);
+  }
+}
+
+/** Migrates, or gives null while somebody else does. */
+async function migrateIfFree(databaseUrl: string): Promise<string[] | null> {
   const gate = new pg.Client({ connectionString: databaseUrl, application_name: 'basketlink migrate' });
   await gate.connect();
   try {
     await gate.query('BEGIN');
-    // A queue of waiting replicas is idle in its transaction for as long as the longest migration takes.
+    const { rows } = await gate.query<{ free: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS free', [lockId]);
+    if (!rows[0]?.free) return null;
+    // It is idle in its transaction for as long as the longest migration takes.
     await gate.query('SET LOCAL idle_in_transaction_session_timeout = 0');
-    await gate.query('SELECT pg_advisory_xact_lock($1)', [lockId]);
     await assertSchemaIsUsable(gate);
     const run = await runner({
-      databaseUrl,
+      databaseUrl: { connectionString: databaseUrl, lock_timeout: lockTimeoutMs },
       dir: directory,
       direction: 'up',
       migrationsTable: 'migrations',

@@ -50,7 +50,7 @@ export function isUnavailable(error: unknown): boolean {
   }
   return (
     error instanceof Error &&
-    /timeout exceeded when trying to connect|Connection terminated|not queryable|ECONN|EPIPE|ENOTFOUND|socket hang up/.test(
+    /timeout exceeded when trying to connect|Connection terminated|not queryable|EMFILE|ENFILE|ECONN|EPIPE|ENOTFOUND|socket hang up/.test(
       `${error.message} ${'code' in error ? String(error.code) : ''}`,
     )
   );

@@ -28,6 +28,16 @@ t.test('money that arrives before the sweeper uses the hold that is still there'
   t.same(await shop.availability('unswept'), { capacity: 1, held: 0, sold: 1, available: 0 });
 });
 
+t.test('a basket that was read as expired is read anew after its late completion', async (t) => {
+  const { id } = await openBasket(shop);
+  await letExpire(shop, id);
+  const expired = await shop.backEnd.request('GET', `/v1/baskets/${id}`);
+  await complete(shop, id, { orderId: 'order-read-anew' });
+  const ifNoneMatch = { 'if-none-match': expired.headers.get('etag') ?? '' };
+  const read = await shop.backEnd.request('GET', `/v1/baskets/${id}`, undefined, ifNoneMatch);
+  t.match(read, { status: 200, body: { status: 'completed', version: 4 } });
+});
+
 t.test('money that arrives after the sweeper takes the stock again if it is there', async (t) => {
   await putItem(shop, 'swept', 1);
   const { id } = await openBasket(shop, one('swept'));

@@ -2,7 +2,10 @@ import pg from 'pg';
 import type { Test } from 'tap';
 import { type Alteration, startReplica } from './replica.ts';
 import { startPostgresServer, startRedisServer } from './servers.ts';
+import { api, mintToken } from './service.ts';
 import { openShopAt } from './shop.ts';
+
+export type Fleet = Awaited<ReturnType<typeof startFleet>>;
 
 type FleetOptions = {
   altered?: readonly Alteration[];
@@ -53,5 +56,7 @@ export async function startFleet(t: Test, options: FleetOptions = {}) {
     if (status !== 200) throw new Error(text);
   }
   const stock = new Map(Object.entries(capacities).map(([itemId, capacity]) => [`item:${itemId}`, capacity]));
-  return { postgres, redis, replicas, start, pool, shop, itemIds: Object.keys(capacities), stock };
+  const token = await mintToken({ shop: shop.shopId, scope: 'baskets:read baskets:write' });
+  const backEndAt = (url: string) => api(url, token);
+  return { backEndAt, postgres, redis, replicas, start, pool, shop, itemIds: Object.keys(capacities), stock };
 }

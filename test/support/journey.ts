@@ -2,6 +2,10 @@ import type { openShop } from './shop.ts';
 import { until } from './until.ts';
 
 export type TestShop = Awaited<ReturnType<typeof openShop>>;
+/** A shop on a service that runs anywhere: who calls it, and no more. */
+type Callers = Omit<TestShop, 'service'>;
+/** The same where the test has a look at its database. */
+type WithDatabase = Callers & { service: Pick<TestShop['service'], 'pool'> };
 
 /** A basket as the tests read it. */
 export type ShownBasket = {
@@ -44,9 +48,9 @@ export type Redirected = { basket: ShownBasket; redirectUrl: string };
 
 /** Creates a basket of one `stalls` unless `body` says otherwise. Throws unless it is created. */
 export async function createBasket(
-  shop: TestShop,
+  shop: Callers,
   body: object = {},
-  backEnd: TestShop['backEnd'] = shop.backEnd,
+  backEnd: Callers['backEnd'] = shop.backEnd,
 ): Promise<Created> {
   const items = [{ itemId: 'stalls', quantity: 1 }];
   const created = await backEnd.request<Created>('POST', '/v1/baskets', { items, ...body });
@@ -64,24 +68,24 @@ export async function pressLink(startBasketUrl: string): Promise<string> {
 }
 
 /** Redeems a confirmation token as the shop front end's server. */
-export function redeem(shop: TestShop, token: string, more: object = {}, headers: Record<string, string> = {}) {
+export function redeem(shop: Callers, token: string, more: object = {}, headers: Record<string, string> = {}) {
   return shop.frontEnd.request<Redeemed & ShownProblem>('POST', '/v1/confirmations', { token, ...more }, headers);
 }
 
 /** Clicks and redeems. Throws unless the basket was activated. */
-export async function activate(shop: TestShop, startBasketUrl: string, more: object = {}): Promise<Redeemed> {
+export async function activate(shop: Callers, startBasketUrl: string, more: object = {}): Promise<Redeemed> {
   const redeemed = await redeem(shop, await pressLink(startBasketUrl), more);
   if (redeemed.status !== 200) throw new Error(`the token was not redeemed: ${redeemed.text}`);
   return redeemed.body;
 }
 
 /** Reads a basket as the back end. */
-export async function readBasket(shop: TestShop, basketId: string): Promise<ShownBasket> {
+export async function readBasket(shop: Callers, basketId: string): Promise<ShownBasket> {
   return (await shop.backEnd.request<ShownBasket>('GET', `/v1/baskets/${basketId}`)).body;
 }
 
 /** Lets a live basket's time run out by Postgres' clock, as if it had been made earlier. Nobody is told. */
-export async function letExpire(shop: TestShop, ...basketIds: string[]): Promise<void> {
+export async function letExpire(shop: WithDatabase, ...basketIds: string[]): Promise<void> {
   await shop.service.pool.query(
     `UPDATE baskets SET expires_at = now() - interval '1 millisecond' WHERE shop_id = $1 AND basket_id = ANY($2)`,
     [shop.shopId, basketIds],
@@ -96,7 +100,7 @@ export async function letBeSwept(shop: TestShop, basketId: string): Promise<void
 }
 
 /** The status as the row has it: a basket whose time has run out is live there until it is swept. */
-export async function statusInRow(shop: TestShop, basketId: string): Promise<string | undefined> {
+export async function statusInRow(shop: WithDatabase, basketId: string): Promise<string | undefined> {
   const { rows } = await shop.service.pool.query<{ status: string }>(
     'SELECT status FROM baskets WHERE shop_id = $1 AND basket_id = $2',
     [shop.shopId, basketId],
@@ -105,7 +109,7 @@ export async function statusInRow(shop: TestShop, basketId: string): Promise<str
 }
 
 /** Puts an item of which there are `capacity`, at 1.00. */
-export async function putItem(shop: TestShop, itemId: string, capacity: number, more: object = {}): Promise<void> {
+export async function putItem(shop: Callers, itemId: string, capacity: number, more: object = {}): Promise<void> {
   const item = { name: itemId, price: 100, capacity, ...more };
   const { status, text } = await shop.owner.request('PUT', `/v1/items/${itemId}`, item);
   if (status !== 200) throw new Error(text);
@@ -113,7 +117,7 @@ export async function putItem(shop: TestShop, itemId: string, capacity: number, 
 
 /** Creates a basket and activates it. */
 export async function openBasket(
-  shop: TestShop,
+  shop: Callers,
   body: object = {},
 ): Promise<Redeemed & Pick<Created, 'id' | 'startBasketUrl'>> {
   const { id, startBasketUrl } = await createBasket(shop, body);
@@ -121,12 +125,12 @@ export async function openBasket(
 }
 
 /** Completes a basket as the payment back end. */
-export function complete(shop: TestShop, basketId: string, body: object, headers: Record<string, string> = {}) {
+export function complete(shop: Callers, basketId: string, body: object, headers: Record<string, string> = {}) {
   return shop.payments.request<Redirected & ShownProblem>('POST', `/v1/baskets/${basketId}/complete`, body, headers);
 }
 
 /** Starts checkout as the payment back end. */
-export function checkout(shop: TestShop, basketId: string, body: object = {}) {
+export function checkout(shop: Callers, basketId: string, body: object = {}) {
   return shop.payments.request<CheckedOut & ShownProblem>('POST', `/v1/baskets/${basketId}/checkout`, body);
 }
 

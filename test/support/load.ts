@@ -18,6 +18,8 @@ type LoadOptions = {
   clients?: number;
   /** How many baskets all clients together ask for before they stop by themselves. */
   creations?: number;
+  /** The share of baskets that take two of the items, in either order. */
+  pairs?: number;
   /** Of the baskets. */
   ttlSeconds?: number;
 };
@@ -61,7 +63,7 @@ type Request = {
  * sent again until its outcome is known. A load that a test leaves running is broken off after it.
  */
 export async function startLoad(t: Test, options: LoadOptions): Promise<Load> {
-  const { clients = 16, creations = 400, ttlSeconds = 600 } = options;
+  const { clients = 16, creations = 400, pairs = 0.15, ttlSeconds = 600 } = options;
   const seed = Number(process.env.FAULT_SEED ?? Math.floor(Math.random() * 2 ** 31));
   const name = `load-${seed}-${Math.floor(nowMs())}`;
   const scopes: Record<Party, string> = {
@@ -93,6 +95,9 @@ export async function startLoad(t: Test, options: LoadOptions): Promise<Load> {
       return null;
     }
     if (answer !== null && answer.status >= 500 && answer.status !== 503) {
+      problems.push(`${operation} was answered ${answer.status} ${JSON.stringify(answer.body)}`);
+    }
+    if (answer !== null && [400, 401, 403].includes(answer.status)) {
       problems.push(`${operation} was answered ${answer.status} ${JSON.stringify(answer.body)}`);
     }
     if (answer?.status === 503 && !answer.headers.has('retry-after'))
@@ -166,9 +171,10 @@ export async function startLoad(t: Test, options: LoadOptions): Promise<Load> {
 
   async function create(client: string, random: () => number, at: number): Promise<Mine | null> {
     const first = Math.floor(random() * options.itemIds.length);
-    const lines = random() < 0.15 && options.itemIds.length > 1 ? 2 : 1;
+    const lines = random() < pairs && options.itemIds.length > 1 ? 2 : 1;
+    const direction = random() < 0.5 ? 1 : options.itemIds.length - 1;
     const takes = Array.from({ length: lines }, (_, line) => ({
-      itemId: options.itemIds[(first + line) % options.itemIds.length] ?? '',
+      itemId: options.itemIds[(first + line * direction) % options.itemIds.length] ?? '',
       quantity: random() < 0.3 ? 2 : 1,
     }));
     const key = `${name}-${at}`;

@@ -1,8 +1,9 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { Test } from 'tap';
 import { freePort } from '../../src/dev/services.ts';
 import { jwtSecret } from './service.ts';
@@ -12,7 +13,10 @@ const project = fileURLToPath(new URL('../..', import.meta.url));
 const startLimitMs = 30_000;
 const probeLimitMs = 1000;
 
-/** A change to one place of the source: the text `find`, which stands in the file exactly once, becomes `replace`. */
+/**
+ * A change to one place of the source: the text `find`, which stands in the file exactly once, becomes `replace`. Where
+ * `find` is empty a new file is made.
+ */
 export type Alteration = { file: string; find: string; replace: string };
 
 type ReplicaOptions = {
@@ -80,6 +84,8 @@ export async function startReplica(t: Test, options: ReplicaOptions) {
     /** All that it has written so far. */
     log: () => log,
     kill,
+    /** Whether SIGSTOP has reached it. */
+    isStopped: () => /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')),
     /** Asks it to stop and gives how it ended. */
     stop: () => {
       kill('SIGTERM');
@@ -89,6 +95,13 @@ export async function startReplica(t: Test, options: ReplicaOptions) {
 }
 
 type Ended = { code: number | null; signal: NodeJS.Signals | null };
+
+/** Migrates a database with the source, in a process of its own. Throws with what it wrote when it fails. */
+export async function migrateAltered(t: Test, databaseUrl: string, altered: readonly Alteration[]): Promise<void> {
+  const cwd = altered.length === 0 ? project : alteredTree(t, altered);
+  const env = { PATH: process.env.PATH, DATABASE_URL: databaseUrl };
+  await promisify(execFile)(process.execPath, ['--import', 'tsx', 'src/cli/migrate.ts'], { cwd, env });
+}
 
 /** A copy of the source with the changes made, below the checkout so that its packages are found. */
 function alteredTree(t: Test, altered: readonly Alteration[]): string {
@@ -100,6 +113,10 @@ function alteredTree(t: Test, altered: readonly Alteration[]): string {
     cpSync(join(project, name), join(directory, name), { recursive: true });
   }
   for (const { file, find, replace } of altered) {
+    if (find === '') {
+      writeFileSync(join(directory, file), replace);
+      continue;
+    }
     const parts = readFileSync(join(directory, file), 'utf8').split(find);
     if (parts.length !== 2) throw new Error(`${file} has ${parts.length - 1} times, not once: ${find}`);
     writeFileSync(join(directory, file), parts.join(replace));

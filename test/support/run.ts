@@ -12,6 +12,7 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { type RedisKind, startPostgres, startRedis } from '../../src/dev/services.ts';
 import { migrate } from '../../src/platform/migrations.ts';
+import { startPgBouncer } from './pgbouncer.ts';
 import { startRedisCluster } from './redis-cluster.ts';
 
 /*
@@ -20,8 +21,8 @@ import { startRedisCluster } from './redis-cluster.ts';
  *
  * Starts one Postgres and one Redis for all test files, migrates a template database that each test clones, runs tap and
  * says what could not be run. With `--faults` it runs the files that the other leaves out because they take minutes. TEST_DATABASE_URL names a Postgres to use instead of the embedded one (a superuser's URL),
- * TEST_REDIS_KIND asks for redis-server, valkey-server or js-redis-server. TEST_REDIS_CLUSTER=1 gives the
- * services under test a Redis Cluster.
+ * TEST_REDIS_KIND asks for redis-server, valkey-server or js-redis-server. TEST_PGBOUNCER=1 puts PgBouncer between the
+ * services under test and Postgres; TEST_REDIS_CLUSTER=1 gives them a Redis Cluster.
  */
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
@@ -32,7 +33,7 @@ const tapProgram = join(project, 'node_modules/.bin/tap');
 const patterns = process.argv.slice(isSlow ? 3 : 2);
 /** One after the other and with time to spare, since faults are judged by the time that things take. */
 const tapArguments = isSlow
-  ? ['--jobs=1', '--timeout=300', ...(patterns.length === 0 ? [slowFiles] : patterns)]
+  ? ['--jobs=1', '--timeout=600', ...(patterns.length === 0 ? [slowFiles] : patterns)]
   : ['--jobs=2', `--exclude=${slowFiles}`, ...patterns];
 const redisKinds: readonly RedisKind[] = ['redis-server', 'valkey-server', 'js-redis-server'];
 
@@ -61,11 +62,15 @@ const [postgres, redis] = await Promise.all([
   buildTap(),
 ]);
 const postgresUrl = postgres?.url ?? given ?? '';
+const pgBouncer = process.env.TEST_PGBOUNCER === '1' ? await startPgBouncer(directory, postgresUrl) : null;
+if (process.env.TEST_PGBOUNCER === '1' && pgBouncer === null)
+  throw new Error('TEST_PGBOUNCER=1: there is no pgbouncer.');
 const cluster = process.env.TEST_REDIS_CLUSTER === '1' ? await startRedisCluster(directory) : null;
 try {
   process.exitCode = await runTests();
 } finally {
   await cluster?.stop();
+  await pgBouncer?.stop();
   if (postgres === null) await administer(`DROP DATABASE IF EXISTS ${template} WITH (FORCE)`);
   await Promise.all([postgres?.stop(), redis.stop()]);
 }
@@ -101,6 +106,7 @@ async function runTests(): Promise<number> {
       TEST_REDIS_KIND: redis.kind,
       // Where servers that a test starts for itself keep their data.
       TEST_DIRECTORY: directory,
+      ...(pgBouncer === null ? {} : { TEST_PGBOUNCER_URL: pgBouncer.url }),
     },
   });
   tap = child;

@@ -17,13 +17,16 @@ export function fromRunner(name: string): string {
   return value;
 }
 
-/** Clones the migrated template under a random name and drops the clone after the test. Returns its URL. */
+/**
+ * Clones the migrated template under a random name and drops the clone after the test. Returns its URL, through
+ * PgBouncer where TEST_PGBOUNCER=1 asked for it.
+ */
 export async function createDatabase(t: Test): Promise<string> {
   const name = `test_${randomBytes(8).toString('hex')}`;
   // The other strategy writes the whole clone into the write-ahead log as well.
   await administer(`CREATE DATABASE ${name} TEMPLATE ${fromRunner('TEST_TEMPLATE_DATABASE')} STRATEGY FILE_COPY`);
   t.teardown(() => administer(`DROP DATABASE ${name} WITH (FORCE)`));
-  const url = new URL(fromRunner('TEST_POSTGRES_URL'));
+  const url = new URL(process.env.TEST_PGBOUNCER_URL ?? fromRunner('TEST_POSTGRES_URL'));
   url.pathname = `/${name}`;
   return url.href;
 }

@@ -17,6 +17,7 @@ type Replies = 'pass' | 'hang' | 'cut' | 'slow';
 export async function startTcpProxy(t: Test, serverUrl: string, port = 0) {
   let target = new URL(serverUrl);
   let replies: Replies = 'pass';
+  let isLastOf = (_request: Buffer) => false;
   const keptBack: (() => void)[] = [];
   const sockets = new Set<Socket>();
 
@@ -31,10 +32,15 @@ export async function startTcpProxy(t: Test, serverUrl: string, port = 0) {
       // A connection that breaks is closed, and closing is passed on.
       socket.on('error', () => {});
     }
-    client.on('data', (bytes) => upstream.write(bytes));
+    let isLast = false;
+    client.on('data', (bytes) => {
+      isLast ||= isLastOf(bytes);
+      upstream.write(bytes);
+    });
     let slowly = Promise.resolve();
     upstream.on('data', (bytes: Buffer) => {
-      if (replies === 'pass') client.write(bytes);
+      if (isLast) client.destroy();
+      else if (replies === 'pass') client.write(bytes);
       else if (replies === 'slow') slowly = slowly.then(() => writeSlowly(client, bytes));
       else if (replies === 'hang') keptBack.push(() => client.write(bytes));
       else client.destroy();
@@ -60,6 +66,10 @@ export async function startTcpProxy(t: Test, serverUrl: string, port = 0) {
     setReplies(next: Replies): void {
       replies = next;
       if (next === 'pass') for (const send of keptBack.splice(0)) send();
+    },
+    /** Passes requests on, but closes the connection in place of the reply to those that `isCut` picks. */
+    cutRepliesTo(isCut: (request: Buffer) => boolean): void {
+      isLastOf = isCut;
     },
   };
 }

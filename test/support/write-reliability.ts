@@ -36,7 +36,8 @@ function tableOf(all: readonly FaultResult[]): string {
   ];
   const lines = all.map(({ id, fault, how, without, test, on, off }) => {
     if (on === undefined || off === undefined) throw new Error(`${id} was not run both ways`);
-    const result = on.violations === 0 ? (on.note ?? 'all promises kept') : `${on.violations} violations`;
+    const result =
+      on.violations === 0 ? ['as promised', on.note].filter(Boolean).join('; ') : `${on.violations} violations`;
     const numbers = [on.acknowledged, on.lost, on.oversold, on.holdsForgotten ?? '–'];
     return [`[${id}](../${test}) ${fault}`, how, result, ...numbers, `${without}: ${sumUp(off)}`];
   });
@@ -44,7 +45,7 @@ function tableOf(all: readonly FaultResult[]): string {
   return [head, dashes, ...lines].map((cells) => `| ${cells.join(' | ')} |\n`).join('');
 }
 
-function sumUp({ lost, oversold, violations, note }: KeptOutcome): string {
+function sumUp({ lost, oversold, violations }: KeptOutcome): string {
   const counts = [lost > 0 ? `${lost} lost` : '', oversold > 0 ? `${oversold} oversold` : ''].filter(Boolean);
-  return note ?? (counts.length > 0 ? counts.join(', ') : `${violations} violations`);
+  return counts.length > 0 ? counts.join(', ') : `${violations} violation${violations === 1 ? '' : 's'}`;
 }

@@ -1,0 +1,44 @@
+import { fault, judge } from '../support/fault.ts';
+import { startFleet } from '../support/fleet.ts';
+import { startLoad } from '../support/load.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
+
+/** The service believes for a second that something is sold out, and the answer that says so takes its time. */
+const staleRefusalMs = 2000;
+/** Of the commits. */
+const everyNth = 7;
+
+fault({
+  id: 'F17',
+  fault: 'connections to Postgres break after COMMIT was sent and before it is answered',
+  how: 'a proxy closes them in place of every seventh answer to a COMMIT, under load; callers ask again with the same key',
+  control: {
+    what: 'the idempotency key is not committed with the basket',
+    altered: [
+      { file: 'src/baskets/create.ts', find: 'idempotency: key && {', replace: 'idempotency: key && null && {' },
+    ],
+  },
+  async run(t, { altered }) {
+    let commits = 0;
+    const fleet = await startFleet(t, {
+      altered,
+      capacities: { stalls: 150, balcony: 60 },
+      async databaseUrl(postgresUrl) {
+        const proxy = await startTcpProxy(t, postgresUrl);
+        proxy.cutRepliesTo((request) => {
+          if (!request.includes('COMMIT\0')) return false;
+          commits += 1;
+          return commits % everyNth === 0;
+        });
+        return proxy.url;
+      },
+    });
+    const load = await startLoad(t, { replicas: () => fleet.replicas, itemIds: fleet.itemIds, creations: 300 });
+    await load.done;
+    await load.stop();
+    const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+    const cuts = Math.floor(commits / everyNth);
+    if (cuts < 10) outcome.violations.push(`only ${cuts} commits were cut`);
+    return { ...outcome, note: `${cuts} of ${commits} commits cut` };
+  },
+});
