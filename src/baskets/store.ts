@@ -21,16 +21,21 @@ export async function readBasket(db: Queryable, shopId: string, basketId: string
 /**
  * Locks baskets until the transaction ends, in the order of their ids, and gives them as their rows say: one that is
  * past its `expiresAt` but not swept is still live here, so that a late completion can use its hold. Use `asOf` for what
- * everybody else sees.
+ * everybody else sees. `now` is a moment after the locks were had: who has waited for them must not extend a basket that
+ * others have read as expired meanwhile.
  */
 export async function lockBaskets(
   tx: Queryable,
   shopId: string,
   basketIds: readonly string[],
 ): Promise<Map<string, BasketAt>> {
+  await tx.query(
+    'SELECT FROM baskets b WHERE b.shop_id = $1 AND b.basket_id = ANY($2) ORDER BY b.basket_id FOR UPDATE',
+    [shopId, basketIds],
+  );
   const { rows } = await tx.query<{ row: BasketRow; now: Date }>(
-    `SELECT row_to_json(b) AS row, ${nowMs} FROM baskets b WHERE b.shop_id = $1 AND b.basket_id = ANY($2)
-     ORDER BY b.basket_id FOR UPDATE`,
+    `SELECT row_to_json(b) AS row, date_trunc('milliseconds', clock_timestamp()) AS now
+     FROM baskets b WHERE b.shop_id = $1 AND b.basket_id = ANY($2)`,
     [shopId, basketIds],
   );
   return new Map(rows.map(({ row, now }) => [row.basket_id, { basket: toBasket(row), now }]));

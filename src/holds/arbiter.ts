@@ -220,7 +220,7 @@ given_back AS (
 announced AS (
   ${announceBaskets('ended', `'basket.${status}'`)}
 )
-SELECT row_to_json(ended) AS row FROM ended`;
+SELECT shop_id AS "shopId", basket_id AS "basketId" FROM ended`;
 }
 
 const expireListedSql = endSql(
@@ -237,10 +237,9 @@ const cancelByEventSql = endSql(
   `date_trunc('milliseconds', now())`,
 );
 
-/** Expires those of the listed baskets that are due by Postgres' clock, up to 500, and gives their rows. */
-export async function expireListed(db: Queryable, baskets: readonly BasketName[]): Promise<BasketRow[]> {
-  const { rows } = await db.query<{ row: BasketRow }>(expireListedSql, namesOf(baskets));
-  return rows.map(({ row }) => row);
+/** Expires those of the listed baskets that are due by Postgres' clock, up to 500, and says which. */
+export async function expireListed(db: Queryable, baskets: readonly BasketName[]): Promise<BasketName[]> {
+  return (await db.query<BasketName>(expireListedSql, namesOf(baskets))).rows;
 }
 
 /** Baskets that are due, whichever they are, those that are longest so first. */
@@ -253,10 +252,9 @@ export async function listDue(db: Queryable, limit: number): Promise<BasketName[
   return rows.map(({ shop_id, basket_id }) => ({ shopId: shop_id, basketId: basket_id }));
 }
 
-/** Cancels up to 500 live baskets that hold items of an event, and gives their rows. */
-export async function cancelByEvent(db: Queryable, shopId: string, eventId: string): Promise<BasketRow[]> {
-  const { rows } = await db.query<{ row: BasketRow }>(cancelByEventSql, [shopId, eventId]);
-  return rows.map(({ row }) => row);
+/** Cancels up to 500 live baskets that hold items of an event, and says which. */
+export async function cancelByEvent(db: Queryable, shopId: string, eventId: string): Promise<BasketName[]> {
+  return (await db.query<BasketName>(cancelByEventSql, [shopId, eventId])).rows;
 }
 
 /** What a basket holds, if it is live, as Postgres has it. */

@@ -2,7 +2,6 @@ import type pg from 'pg';
 import { eventsToEnd, markBasketsEnded } from '../catalogue/index.ts';
 import type { Admission } from './admission.ts';
 import { cancelByEvent, hasLiveBaskets } from './arbiter.ts';
-import { tellRedis } from './sweeper.ts';
 
 /**
  * Ends the live baskets of a cancelled event, batch by batch. Baskets that another transaction is working on are left
@@ -18,7 +17,7 @@ export async function endBasketsOfEvent(
   for (;;) {
     const ended = await cancelByEvent(pool, shopId, eventId);
     if (ended.length === 0) break;
-    await tellRedis(admission, ended);
+    await admission.release(ended);
   }
   if (!(await hasLiveBaskets(pool, shopId, eventId))) await markBasketsEnded(pool, shopId, eventId);
 }

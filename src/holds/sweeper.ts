@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { hasSqlState, sqlState } from '../platform/postgres.ts';
 import { type Admission, type BasketName, partitions } from './admission.ts';
 import { expireListed, listDue, readHeldBaskets } from './arbiter.ts';
-import { type BasketRow, liveStatuses } from './model.ts';
+import { liveStatuses } from './model.ts';
 
 const batchSize = 500;
 const tickMs = 500;
@@ -63,8 +63,8 @@ async function sweepPartition(pool: pg.Pool, admission: Admission, logger: Logge
   const listed = await admission.due(partition, batchSize);
   if (listed.length === 0) return 0;
   const ended = await expireApart(pool, logger, listed);
-  await tellRedis(admission, ended);
-  const endedIds = new Set(ended.map((row) => row.basket_id));
+  await admission.release(ended);
+  const endedIds = new Set(ended.map(({ basketId }) => basketId));
   const others = listed.filter(({ basketId }) => !endedIds.has(basketId));
   if (others.length === 0) return listed.length;
 
@@ -87,7 +87,7 @@ async function sweepPartition(pool: pg.Pool, admission: Admission, logger: Logge
 /** Expires a batch without asking Redis where to look; gives how many there were. */
 async function sweepPostgres(pool: pg.Pool, admission: Admission, logger: Logger): Promise<number> {
   const rows = await expireApart(pool, logger, await listDue(pool, batchSize));
-  await tellRedis(admission, rows);
+  await admission.release(rows);
   return rows.length;
 }
 
@@ -96,7 +96,7 @@ async function sweepPostgres(pool: pg.Pool, admission: Admission, logger: Logger
  * contradict each other or somebody keeps its stock locked, fails the whole statement: the batch is halved until it is
  * alone, so that the others end in time.
  */
-async function expireApart(pool: pg.Pool, logger: Logger, listed: readonly BasketName[]): Promise<BasketRow[]> {
+async function expireApart(pool: pg.Pool, logger: Logger, listed: readonly BasketName[]): Promise<BasketName[]> {
   try {
     return await expireListed(pool, listed);
   } catch (error) {
@@ -109,9 +109,4 @@ async function expireApart(pool: pg.Pool, logger: Logger, listed: readonly Baske
     const rows = await expireApart(pool, logger, listed.slice(0, half));
     return rows.concat(await expireApart(pool, logger, listed.slice(half)));
   }
-}
-
-/** Gives the stock of ended baskets back in Redis, after Postgres has committed it. */
-export async function tellRedis(admission: Admission, rows: readonly BasketRow[]): Promise<void> {
-  await admission.release(rows.map(({ shop_id, basket_id }) => ({ shopId: shop_id, basketId: basket_id })));
 }
