@@ -68,7 +68,7 @@ export const problems = {
   insufficient_stock: {
     status: 409,
     title: 'Not enough stock',
-    text: '`errors` lists each item with what was requested and what is available. Nothing was held; ask for less, or try again when holds have expired.',
+    text: '`errors` lists each item with what was requested and what is available. Nothing more is held than before; ask for less, or try again when holds have expired.',
   },
   basket_not_live: {
     status: 409,
@@ -84,6 +84,11 @@ export const problems = {
     status: 409,
     title: 'This part of the basket cannot be changed',
     text: '`detail` says what is fixed. Create a new basket where that is not enough.',
+  },
+  extension_limit: {
+    status: 409,
+    title: 'The basket cannot be extended any further',
+    text: 'Its extensions are used up, or it already lives until `extendableUntil`. Start checkout, or let it expire and create a new basket.',
   },
   basket_not_activated: {
     status: 409,

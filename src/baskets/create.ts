@@ -7,8 +7,9 @@ import { findAnswer, type IdempotencyKey, type StoredAnswer } from '../http/idem
 import type { DatabaseClock } from '../platform/clock.ts';
 import { newId } from '../platform/ids.ts';
 import type { Shop, ShopCache } from '../shops/index.ts';
+import { eventIdsOf, priceLines } from './lines.ts';
 import { type Basket, type BasketLine, type CreateBasketRequest, toBasket } from './model.ts';
-import { contentOf, priceLines } from './rules.ts';
+import { contentOf } from './rules.ts';
 import { countLiveBaskets, readSnapshot } from './store.ts';
 
 /** What the creation of baskets works with. */
@@ -98,7 +99,7 @@ async function attempt(
     campaign: body.campaign,
     takes,
     catalogueVersions: takes.map(({ stockId }) => versions.get(stockId) ?? 0),
-    eventIds: [...new Set(lines.flatMap(({ eventId }) => (eventId === null ? [] : [eventId])))],
+    eventIds: eventIdsOf(lines),
     lines,
     content,
     ttlSeconds: body.ttlSeconds ?? shop.basket.ttlSeconds,

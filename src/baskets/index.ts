@@ -10,6 +10,7 @@ export {
   supersede,
   takesOfBasket,
 } from './change.ts';
+export { sameLines } from './lines.ts';
 export { maskAccount, maskEmail } from './masking.ts';
 export { asOf, type Basket, BasketAnswer, isLive } from './model.ts';
 export {
@@ -20,5 +21,13 @@ export {
   basketRefusals,
   basketRoutes,
 } from './routes.ts';
-export { liveBasketIdsOf, lockBaskets, lockCustomer, readBasket, readSnapshot, saveBasket } from './store.ts';
+export {
+  liveBasketIdsOf,
+  lockBaskets,
+  lockCustomer,
+  readBasket,
+  readLeased,
+  readSnapshot,
+  saveBasket,
+} from './store.ts';
 export { showBasket } from './view.ts';

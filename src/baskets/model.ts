@@ -18,7 +18,8 @@ const CustomData = Type.Unsafe<Record<string, unknown>>({
 });
 const Variables = Type.Unsafe<Record<string, string>>({ ...Texts, default: {} });
 
-const LineBody = Type.Object(
+/** A line as it is asked for, at creation and later. */
+export const LineBody = Type.Object(
   {
     itemId: Id,
     quantity: Type.Integer({ minimum: 1, maximum: maxQuantity }),
@@ -29,6 +30,8 @@ const LineBody = Type.Object(
   strict,
 );
 export type WrittenLine = Static<typeof LineBody>;
+
+export const QuantityBody = Type.Object({ quantity: LineBody.properties.quantity }, strict);
 
 const CustomerBody = Type.Object(
   {
@@ -216,6 +219,8 @@ export type Basket = {
   holdQuantities: number[];
   eventIds: string[];
   lines: BasketLine[];
+  /** The highest number that a line had when the lines were last edited. */
+  lastLineNumber: number;
   content: BasketContent;
   linkGeneration: number;
   lifetimeEndsAt: Date;
@@ -260,6 +265,7 @@ export function toBasket(row: BasketRow): Basket {
     holdQuantities: row.hold_quantities,
     eventIds: row.event_ids,
     lines: row.lines as BasketLine[],
+    lastLineNumber: row.last_line_number,
     content: row.content as BasketContent,
     linkGeneration: row.link_generation,
     lifetimeEndsAt: new Date(row.lifetime_ends_at),

@@ -22,7 +22,8 @@ import type { Keyring } from '../platform/crypto.ts';
 import { mergePatch } from '../shops/index.ts';
 import { type Answered, type BasketCaller, type Conditions, cancelBasket, getBasket, patchBasket } from './change.ts';
 import { type CreateDeps, createBasket } from './create.ts';
-import { type Basket, BasketAnswer, CreateBasketBody, PatchableBasket } from './model.ts';
+import { editBasket, extendBasket } from './edit.ts';
+import { type Basket, BasketAnswer, CreateBasketBody, LineBody, PatchableBasket, QuantityBody } from './model.ts';
 import { listBaskets } from './store.ts';
 import { showBasket, type Viewer } from './view.ts';
 
@@ -34,6 +35,7 @@ export type BasketRouteDeps = CreateDeps & {
 };
 
 export const basketParams = Type.Object({ id: Id });
+const lineParams = Type.Object({ id: Id, lineId: Id });
 export const basketRefusals = problemResponses(400, 401, 403, 404, 409, 410, 412, 422, 429, 503);
 
 /** Who calls a basket route: a back end with a shop, or a session. */
@@ -81,7 +83,19 @@ export function basketExists(pool: pg.Pool): (request: FastifyRequest) => Promis
   };
 }
 
-/** `POST` and `GET /v1/baskets`, `GET` and `PATCH /v1/baskets/{id}`, `POST …/cancel`. */
+/** Whether the line in the path exists for the caller. */
+function lineExists(pool: pg.Pool): (request: FastifyRequest) => Promise<boolean> {
+  return async (request) => {
+    const { id: basketId, lineId } = request.params as Static<typeof lineParams>;
+    const found = await getBasket(pool, basketCaller(request), basketId);
+    return !isRefusal(found) && found.basket.lines.some((line) => line.lineId === lineId);
+  };
+}
+
+/**
+ * `POST` and `GET /v1/baskets`, `GET` and `PATCH /v1/baskets/{id}`, `POST …/lines`, `PATCH` and `DELETE …/lines/{lineId}`,
+ * `POST …/extend`, `POST …/cancel`.
+ */
 export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
   app.addSchema(CreateBasketBody);
   app.addSchema(BasketAnswer);
@@ -218,6 +232,100 @@ export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
         (shown) => shown,
       );
     },
+  );
+
+  const editing = { scopes: ['baskets:write'], session: true } as const;
+
+  app.post(
+    '/v1/baskets/:id/lines',
+    {
+      config: { access: editing, exists: basketExists(deps.pool) },
+      schema: {
+        tags: ['Baskets'],
+        summary: 'Add to a basket',
+        operationId: 'addLine',
+        params: basketParams,
+        body: LineBody,
+        response: { 200: Shared(BasketAnswer), ...basketRefusals },
+      },
+    },
+    (request, reply) =>
+      answerChange(
+        request,
+        reply,
+        (caller, basketId, conditions) => editBasket(deps, caller, basketId, conditions, { add: request.body }),
+        (shown) => shown,
+      ),
+  );
+
+  app.patch(
+    '/v1/baskets/:id/lines/:lineId',
+    {
+      config: { access: editing, exists: lineExists(deps.pool) },
+      schema: {
+        tags: ['Baskets'],
+        summary: 'Change the quantity of a line',
+        operationId: 'changeLine',
+        params: lineParams,
+        body: QuantityBody,
+        response: { 200: Shared(BasketAnswer), ...basketRefusals },
+      },
+    },
+    (request, reply) =>
+      answerChange(
+        request,
+        reply,
+        (caller, basketId, conditions) =>
+          editBasket(deps, caller, basketId, conditions, {
+            lineId: request.params.lineId,
+            quantity: request.body.quantity,
+          }),
+        (shown) => shown,
+      ),
+  );
+
+  app.delete(
+    '/v1/baskets/:id/lines/:lineId',
+    {
+      config: { access: editing, exists: lineExists(deps.pool) },
+      schema: {
+        tags: ['Baskets'],
+        summary: 'Take a line out of a basket',
+        operationId: 'removeLine',
+        params: lineParams,
+        response: { 200: Shared(BasketAnswer), ...basketRefusals },
+      },
+    },
+    (request, reply) =>
+      answerChange(
+        request,
+        reply,
+        (caller, basketId, conditions) =>
+          editBasket(deps, caller, basketId, conditions, { lineId: request.params.lineId, quantity: 0 }),
+        (shown) => shown,
+      ),
+  );
+
+  app.post(
+    '/v1/baskets/:id/extend',
+    {
+      config: { access: editing, exists: basketExists(deps.pool) },
+      schema: {
+        tags: ['Baskets'],
+        summary: 'Give a basket more time',
+        operationId: 'extendBasket',
+        params: basketParams,
+        body: Type.Object({}, strict),
+        response: { 200: Shared(BasketAnswer), ...basketRefusals },
+      },
+    },
+    (request, reply) =>
+      answerChange(
+        request,
+        reply,
+        (caller, basketId, conditions) => extendBasket(deps, caller, basketId, conditions),
+        (shown) => shown,
+      ),
   );
 
   app.post(

@@ -36,7 +36,7 @@ export async function lockBaskets(
   return new Map(rows.map(({ row, now }) => [row.basket_id, { basket: toBasket(row), now }]));
 }
 
-/** What a change of a basket may touch. Lines and hold change together with stock and have their own statement. */
+/** What a change of a basket may touch. Lines and hold change in a transaction that changes stock with them. */
 type Changeable = Pick<
   Basket,
   | 'status'
@@ -44,9 +44,15 @@ type Changeable = Pick<
   | 'customerId'
   | 'reference'
   | 'orderId'
+  | 'holdStockIds'
+  | 'holdQuantities'
+  | 'eventIds'
+  | 'lines'
+  | 'lastLineNumber'
   | 'content'
   | 'linkGeneration'
   | 'lifetimeEndsAt'
+  | 'extensionsLeft'
   | 'customerSetterMayLogIn'
   | 'linkMinterMayLogIn'
   | 'sessionId'
@@ -66,7 +72,8 @@ const changeableColumns = `status = $3, status_reason = $4, customer_id = $5, re
   link_generation = $9, lifetime_ends_at = $10, customer_setter_may_log_in = $11, link_minter_may_log_in = $12,
   session_id = $13, session_issued_at = $14, session_customer_id = $15, lease_id = $16,
   expires_at_before_checkout = $17, expires_at = $18, activated_at = $19, completed_at = $20, ended_at = $21,
-  late = $22, completion_refused = $23`;
+  late = $22, completion_refused = $23, hold_stock_ids = $24, hold_quantities = $25, event_ids = $26, lines = $27,
+  last_line_number = $28, extensions_left = $29`;
 
 function changeableValues(basket: Basket): unknown[] {
   return [
@@ -93,6 +100,12 @@ function changeableValues(basket: Basket): unknown[] {
     basket.endedAt,
     basket.late,
     basket.completionRefused,
+    basket.holdStockIds,
+    basket.holdQuantities,
+    basket.eventIds,
+    JSON.stringify(basket.lines),
+    basket.lastLineNumber,
+    basket.extensionsLeft,
   ];
 }
 
@@ -121,7 +134,7 @@ export async function saveBasket(
                updated_at = date_trunc('milliseconds', now())
              WHERE b.shop_id = $1 AND b.basket_id = $2 RETURNING b.*
            ),
-           announced AS (${announceBaskets('changed', '$24')})
+           announced AS (${announceBaskets('changed', '$30')})
            SELECT row_to_json(changed) AS row FROM changed`,
           [...values, type],
         );
@@ -140,6 +153,21 @@ export async function readSnapshot(
   const { rows } = await db.query<{ data: BasketRow }>(
     'SELECT data FROM outbox WHERE shop_id = $1 AND subject_id = $2 AND sequence = $3',
     [shopId, basketId, sequence],
+  );
+  return rows[0] ? toBasket(rows[0].data) : null;
+}
+
+/** The basket as it was when a checkout of it began, by the lease of that checkout; null when it never had that lease. */
+export async function readLeased(
+  db: Queryable,
+  shopId: string,
+  basketId: string,
+  leaseId: string,
+): Promise<Basket | null> {
+  const { rows } = await db.query<{ data: BasketRow }>(
+    `SELECT data FROM outbox WHERE shop_id = $1 AND subject_id = $2 AND data ->> 'lease_id' = $3
+     ORDER BY sequence LIMIT 1`,
+    [shopId, basketId, leaseId],
   );
   return rows[0] ? toBasket(rows[0].data) : null;
 }

@@ -1,3 +1,3 @@
 export type { Availability, SellableItem, StockKeeper } from './model.ts';
 export { catalogueRoutes } from './routes.ts';
-export { eventsToEnd, type ItemCache, markBasketsEnded, openItemCache, readEvents } from './store.ts';
+export { eventsToEnd, type ItemCache, markBasketsEnded, openItemCache, readEvents, readSellable } from './store.ts';

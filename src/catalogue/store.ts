@@ -221,7 +221,8 @@ export async function readPools(db: Queryable, shopId: string, poolIds: readonly
   return new Map(rows.map((row) => [row.pool_id, toPool(row)]));
 }
 
-async function readSellable(db: Queryable, shopId: string, itemIds: readonly string[]): Promise<SellableItem[]> {
+/** Reads items with their events and the version of the catalogue that both belong to. */
+export async function readSellable(db: Queryable, shopId: string, itemIds: readonly string[]): Promise<SellableItem[]> {
   type Row = ItemRow & { catalogue_version: number } & { [Name in keyof EventRow as `e_${Name}`]: EventRow[Name] };
   // One statement, one snapshot: the version belongs to exactly what is read beside it.
   const { rows } = await db.query<Row>(

@@ -27,6 +27,20 @@ const rules: readonly { rule: string; broken: string }[] = [
       WHERE s.stock_id IS NULL OR s.held <> coalesce(t.held, 0) OR s.sold <> coalesce(t.sold, 0)`,
   },
   {
+    rule: 'what a basket holds, or held, is what its lines take',
+    broken: `
+      WITH line AS (
+        SELECT b.shop_id, b.basket_id, l ->> 'stockId' AS stock_id, sum((l ->> 'quantity')::int) AS quantity
+        FROM baskets b, json_array_elements(b.lines) AS l GROUP BY 1, 2, 3
+      ),
+      hold AS (
+        SELECT b.shop_id, b.basket_id, t.stock_id, t.quantity
+        FROM baskets b, unnest(b.hold_stock_ids, b.hold_quantities) AS t(stock_id, quantity)
+      )
+      SELECT * FROM line l FULL JOIN hold h USING (shop_id, basket_id, stock_id)
+      WHERE l.quantity IS DISTINCT FROM h.quantity`,
+  },
+  {
     rule: 'no more is held and sold than there is',
     broken: 'SELECT shop_id, stock_id, capacity, held, sold FROM stock WHERE held + sold > capacity',
   },

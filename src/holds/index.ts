@@ -14,5 +14,5 @@ export {
 } from './model.ts';
 export { type CommitCreation, openCommitQueue } from './queue.ts';
 export { compareHolds, compareRows, reconcile } from './reconcile.ts';
-export { moveStock, stockKeeper } from './stock.ts';
+export { changeHold, moveStock, stockKeeper } from './stock.ts';
 export { startSweeper } from './sweeper.ts';

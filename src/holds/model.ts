@@ -55,6 +55,7 @@ export type BasketRow = {
   refunded_at: string | null;
   late: boolean;
   completion_refused: boolean;
+  last_line_number: number;
 };
 
 /** A basket about to be committed, with what was read of the shop and the catalogue to decide on it. */

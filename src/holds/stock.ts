@@ -3,7 +3,7 @@ import type { Availability, StockKeeper } from '../catalogue/index.ts';
 import { refuse } from '../errors.ts';
 import type { Queryable } from '../platform/postgres.ts';
 import type { Admission } from './admission.ts';
-import type { StockTake } from './model.ts';
+import { type StockTake, takesOf } from './model.ts';
 
 type StockRow = { stock_id: string; capacity: number | null; held: number; sold: number };
 
@@ -108,4 +108,58 @@ export async function moveStock(
     [shopId, takes.map(({ stockId }) => stockId), takes.map(({ quantity }) => quantity), held, sold],
   );
   return rows[0]?.moved === takes.length;
+}
+
+/** What became of a change of a hold. `stale`: an item that it was decided on has changed since it was read. */
+type HoldChange = { outcome: 'changed' } | { outcome: 'short'; available: Map<string, number> } | { outcome: 'stale' };
+
+/**
+ * Changes what a basket holds in the caller's transaction, which holds the basket's row: what `to` has more of a stock
+ * row than `from` is taken, if all of it fits, and what it has less is given back; else nothing changes. Rows are locked
+ * in the order of their ids. `catalogueVersions` says for rows by which version the caller decided: where that is stale
+ * the caller decides again, with the rows locked by now, so that the catalogue stands still.
+ */
+export async function changeHold(
+  tx: Queryable,
+  shopId: string,
+  from: readonly StockTake[],
+  to: readonly StockTake[],
+  catalogueVersions: ReadonlyMap<string, number>,
+): Promise<HoldChange> {
+  const given = from.map(({ stockId, quantity }) => ({ stockId, quantity: -quantity }));
+  const changes = takesOf([...given, ...to]).filter(({ quantity }) => quantity !== 0);
+  const stockIds = changes.map(({ stockId }) => stockId);
+  // A statement of its own: the one that decides must begin when the locks are had.
+  await tx.query('SELECT FROM stock WHERE shop_id = $1 AND stock_id = ANY($2) ORDER BY stock_id FOR UPDATE', [
+    shopId,
+    stockIds,
+  ]);
+  const { rows } = await tx.query<{
+    stock_id: string;
+    available: number;
+    short: boolean | null;
+    stale: boolean | null;
+  }>(
+    `WITH change AS (SELECT * FROM unnest($2::text[], $3::int[], $4::bigint[]) AS c(stock_id, more, decided_on)),
+     locked AS MATERIALIZED (
+       SELECT s.stock_id, c.more, s.capacity - s.held - s.sold AS available,
+         c.more > s.capacity - s.held - s.sold AS short, c.decided_on <> s.catalogue_version AS stale
+       FROM stock s JOIN change c ON c.stock_id = s.stock_id
+       WHERE s.shop_id = $1 ORDER BY s.stock_id FOR UPDATE OF s
+     ),
+     changed AS (
+       UPDATE stock s SET held = s.held + l.more FROM locked l
+       WHERE s.shop_id = $1 AND s.stock_id = l.stock_id AND NOT EXISTS (SELECT FROM locked x WHERE x.short OR x.stale)
+     )
+     SELECT stock_id, available, short, stale FROM locked WHERE short OR stale`,
+    [
+      shopId,
+      stockIds,
+      changes.map(({ quantity }) => quantity),
+      stockIds.map((stockId) => catalogueVersions.get(stockId) ?? null),
+    ],
+  );
+  if (rows.some(({ stale }) => stale)) return { outcome: 'stale' };
+  if (rows.length === 0) return { outcome: 'changed' };
+  return { outcome: 'short', available: new Map(rows.map(({ stock_id, available }) => [stock_id, available])) };
 }

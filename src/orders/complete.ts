@@ -9,6 +9,8 @@ import {
   holdOf,
   isLive,
   notLive,
+  readLeased,
+  sameLines,
   saveBasket,
   takesOfBasket,
 } from '../baskets/index.ts';
@@ -27,7 +29,7 @@ import { insertOrder } from './store.ts';
  * all of it is there.
  *
  * Refusals: those of changeBasket, `already_completed`, `order_id_used`, `basket_not_activated`, `event_cancelled`,
- * `basket_cancelled`, `basket_not_live`, `amount_mismatch`, and `expired_stock_gone`, which is final.
+ * `basket_cancelled`, `basket_not_live`, `lease_superseded`, `amount_mismatch`, and `expired_stock_gone`, which is final.
  */
 export async function completeBasket(
   deps: OrderDeps,
@@ -57,6 +59,7 @@ async function complete({ tx, basket, now }: Change, request: CompleteRequest): 
   }
   const ended = await endedRefusal({ tx, basket, now });
   if (ended) return ended;
+  if (await paidForOtherThings({ tx, basket }, request.leaseId)) return refuse('lease_superseded');
 
   const { total: due } = totalsOf(basket.lines);
   const wrongAmount = request.amount !== undefined && request.amount !== due + fees;
@@ -93,6 +96,16 @@ async function complete({ tx, basket, now }: Change, request: CompleteRequest): 
     late: !isLive(asOf(basket, now)),
   };
   return { basket: await saveBasket(tx, basket, change, 'basket.completed'), answer: {} };
+}
+
+/**
+ * Whether a payment was begun under a lease that is not the present one, for lines that are not the present ones. Lines
+ * carry their amounts, so that the same lines owe the same.
+ */
+async function paidForOtherThings({ tx, basket }: Pick<Change, 'tx' | 'basket'>, leaseId?: string): Promise<boolean> {
+  if (leaseId === undefined || leaseId === basket.leaseId) return false;
+  const leased = await readLeased(tx, basket.shopId, basket.basketId, leaseId);
+  return leased === null || !sameLines(leased.lines, basket.lines);
 }
 
 /** Why a basket that has ended, or never began, cannot be completed; null when it can, if late. */

@@ -41,7 +41,8 @@ export function openRedis(urls: string, keyPrefix: string, onError: (error: Erro
   client.on('error', onError);
   const listeners: (() => void)[] = [];
   const tellUsable = () => {
-    for (const listener of listeners) listener();
+    // A node of a cluster may be ready before it is known which slots it has.
+    if (client.status === 'ready') for (const listener of listeners) listener();
   };
   if (client instanceof Cluster) client.on('+node', (node: Redis) => node.on('ready', tellUsable));
   client.on('ready', tellUsable);

@@ -1,5 +1,5 @@
 export type { Shop } from './model.ts';
 export { shopRoutes } from './routes.ts';
 export { isLocale, mergePatch } from './rules.ts';
-export { openShopCache, type ShopCache } from './store.ts';
+export { openShopCache, readShop, type ShopCache } from './store.ts';
 export { allowedRedirectUrl, frontendOrigins, withParameters } from './urls.ts';

@@ -1,21 +1,10 @@
 import t from 'tap';
 import { runReconcile } from '../../src/cli/reconcile.ts';
-import { openPostgres } from '../../src/platform/postgres.ts';
-import { createBasket, letExpire } from '../support/journey.ts';
-import { closedRedisUrl, countedRow, inspectRedis, partitionKeys } from '../support/redis.ts';
-import { openShop } from '../support/shop.ts';
-import { until } from '../support/until.ts';
+import { closedRedisUrl, countedRow, partitionKeys } from '../support/redis.ts';
+import { openStoppedShop } from '../support/stopped-shop.ts';
 
-const shop = await openShop(t);
-const { config, redisKeyPrefix } = shop.service;
-const keys = inspectRedis(t, redisKeyPrefix);
-const [kept, other] = [await createBasket(shop), await createBasket(shop)];
-await until('the creations are settled', 3000, async () => (await countedRow(keys, 'item:stalls')) === '100 2 0 0');
-await letExpire(shop, other.id);
-// A service that runs would repair what these tests break.
-await shop.service.stop();
-const pool = openPostgres(config.databaseUrl, () => {});
-t.teardown(() => pool.end());
+const { config, redisKeyPrefix, baskets, keys, pool } = await openStoppedShop(t);
+const [kept] = baskets;
 
 async function run(check: boolean, redisUrl = config.redisUrl): Promise<{ code: number; text: string }> {
   const lines: string[] = [];
@@ -43,11 +32,11 @@ t.test('a repair brings Redis back to what Postgres says, and exits with 1 becau
 });
 
 t.test('a check names the holds that Redis has lost or kept', async (t) => {
-  await keys.hdel(partitionKeys.holds, `roxy/${kept.id}`);
+  await keys.hdel(partitionKeys.holds, `roxy/${kept?.id}`);
   await keys.hset(partitionKeys.holds, 'roxy/bkt_ghost', 'held 1 item:stalls=1');
   const { code, text } = await run(true);
   t.equal(code, 1);
-  t.match(text, new RegExp(`"roxy/${kept.id}","inPostgres":"held at version 1","inRedis":"nothing"`));
+  t.match(text, new RegExp(`"roxy/${kept?.id}","inPostgres":"held at version 1","inRedis":"nothing"`));
   t.match(text, /"roxy\/bkt_ghost","inPostgres":"nothing","inRedis":"held at version 1"/);
   await keys.hdel(partitionKeys.holds, 'roxy/bkt_ghost');
 });

@@ -1,4 +1,3 @@
-import type { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
 import { type Admission, openAdmission, partitions } from '../../src/holds/admission.ts';
 import {
@@ -8,6 +7,7 @@ import {
   inspectRedis,
   openTestRedis,
   partitionKeys,
+  type RedisKeys,
 } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
@@ -45,16 +45,16 @@ const row = (stockId: string, capacity: number | null, held = 0, sold = 0) => ({
 });
 
 /** Both rows, each as `<capacity> <held> <admitted> <sold>`. */
-async function counted(keys: Redis): Promise<Record<string, string | null>> {
+async function counted(keys: RedisKeys): Promise<Record<string, string | null>> {
   return { a: await countedRow(keys, 'item:a'), b: await countedRow(keys, 'item:b') };
 }
 
-async function deadlineMs(keys: Redis, basketId: string): Promise<number | null> {
+async function deadlineMs(keys: RedisKeys, basketId: string): Promise<number | null> {
   const score = await keys.zscore(deadlinesKey, `${shopId}/${basketId}`);
   return score === null ? null : Number(score);
 }
 
-async function redisNowMs(keys: Redis): Promise<number> {
+async function redisNowMs(keys: RedisKeys): Promise<number> {
   const [seconds, microseconds] = (await keys.time()) as [string | number, string | number];
   return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
 }

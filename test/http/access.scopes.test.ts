@@ -38,6 +38,10 @@ const rules: Record<string, string[]> = {
   'GET /v1/baskets': ['baskets:read'],
   'GET /v1/baskets/{id}': ['baskets:read'],
   'PATCH /v1/baskets/{id}': ['baskets:write'],
+  'POST /v1/baskets/{id}/lines': ['baskets:write'],
+  'PATCH /v1/baskets/{id}/lines/{lineId}': ['baskets:write'],
+  'DELETE /v1/baskets/{id}/lines/{lineId}': ['baskets:write'],
+  'POST /v1/baskets/{id}/extend': ['baskets:write'],
   'POST /v1/baskets/{id}/cancel': ['baskets:write'],
   'POST /v1/baskets/{id}/link': ['baskets:write'],
   'DELETE /v1/baskets/{id}/link': ['baskets:write'],
@@ -63,7 +67,7 @@ t.test('each call is open to the scopes that it names, one of them sufficing, an
 
   for (const [operation, allowed] of Object.entries(rules)) {
     const [method = '', template = ''] = operation.split(' ');
-    const path = template.replace('{shopId}', shop.shopId).replace(/\{\w+\}/, 'unknown');
+    const path = template.replace('{shopId}', shop.shopId).replace(/\{\w+\}/g, 'unknown');
     // A body that cannot be read: whether the caller may call at all is said first.
     const statusWith = async (scope: string) =>
       shop

@@ -12,7 +12,7 @@ t.test('a method that a path does not have is a 405 that names those it has, and
   const { id } = await createBasket(shop);
   const { body: document } = await shop.backEnd.request<{ paths: Record<string, object> }>('GET', '/openapi.json');
   const documented = Object.entries(document.paths).map(([path, methods]) => ({
-    path: path.replace('{id}', id).replace('{shopId}', 'roxy').replace('{eventId}', 'evt-1'),
+    path: path.replace('{id}', id).replace('{lineId}', '1').replace('{shopId}', 'roxy').replace('{eventId}', 'evt-1'),
     methods: Object.keys(methods).map((method) => method.toUpperCase()),
   }));
   const unlisted = ['/health/live', '/health/ready', '/openapi.json', '/problems/not_found'];

@@ -11,6 +11,10 @@ const everyScope =
 const operations = [
   ['GET', ''],
   ['PATCH', ''],
+  ['POST', '/lines'],
+  ['PATCH', '/lines/1'],
+  ['DELETE', '/lines/1'],
+  ['POST', '/extend'],
   ['POST', '/cancel'],
   ['POST', '/link'],
   ['DELETE', '/link'],

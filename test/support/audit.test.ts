@@ -10,6 +10,7 @@ const { id } = await createBasket(shop);
 const breaches: Record<string, string> = {
   'held is the sum of what live baskets hold': `UPDATE stock SET held = held + 1 WHERE stock_id = 'item:stalls'`,
   'sold of what completed ones took': `UPDATE stock SET sold = sold + 1 WHERE stock_id = 'item:stalls'`,
+  'is what its lines take': `UPDATE baskets SET lines = '[]' WHERE basket_id = '${id}'`,
   'no more is held and sold': `UPDATE stock SET capacity = 0 WHERE stock_id = 'item:stalls'`,
   'has exactly one order, its own': `INSERT INTO orders (shop_id, order_id, basket_id, amount, fees, currency, created_at)
     VALUES ('roxy', 'order-1', '${id}', 1, 0, 'GBP', now())`,

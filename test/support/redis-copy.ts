@@ -53,6 +53,7 @@ export const redisIsLeftAlone: readonly Alteration[] = [
   { file: 'src/holds/keeper.ts', find: 'const reconcileEveryMs = 10_000;', replace: 'const reconcileEveryMs = 1e9;' },
   { file: 'src/holds/keeper.ts', find: 'const settledAfterMs = 1000;', replace: 'const settledAfterMs = 1e9;' },
   { file: 'src/holds/keeper.ts', find: '  admission.onStale(wake);\n', replace: '' },
+  { file: 'src/holds/keeper.ts', find: '    admission.adopt(null);\n    checkAtMs = 0;\n', replace: '' },
   {
     file: 'src/holds/scripts/fence.lua',
     find: "if redis.pcall('HGET', KEYS[2], '@epoch') ~= ARGV[1]",
@@ -64,3 +65,6 @@ export const redisIsLeftAlone: readonly Alteration[] = [
     replace: 'then',
   },
 ];
+
+/** Redis alone says whether there is stock, and what it has lost is not brought back. */
+export const redisDecidesAlone: readonly Alteration[] = [...postgresDecidesNothing, ...redisIsLeftAlone];

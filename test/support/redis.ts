@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import type { Test } from 'tap';
 import { openRedis, type RedisConnection } from '../../src/platform/redis.ts';
 import { fromRunner } from './service.ts';
+import { until } from './until.ts';
 
 /** The Redis that the tests share; each has a key prefix of its own. */
 export const redisUrl = () => fromRunner('TEST_REDIS_URL');
@@ -18,9 +19,12 @@ export function openTestRedis(t: Test, { url = redisUrl(), keyPrefix = newKeyPre
   return { connection, keyPrefix, errors };
 }
 
+export type RedisKeys = Redis | Cluster;
+
 /** A client that looks at the keys as they are, under the same prefix. */
-export function inspectRedis(t: Test, keyPrefix: string): Redis {
-  const client = new Redis(redisUrl(), { keyPrefix });
+export function inspectRedis(t: Test, keyPrefix: string): RedisKeys {
+  const [first = '', ...others] = redisUrl().split(',');
+  const client = others.length === 0 ? new Redis(first, { keyPrefix }) : new Cluster([first, ...others], { keyPrefix });
   t.teardown(() => client.disconnect());
   return client;
 }
@@ -33,22 +37,25 @@ function newKeyPrefix(): string {
 export const partitionKeys = { deadlines: '{bl:1}:deadlines', holds: '{bl:1}:holds', stock: '{bl:1}:stock' };
 
 /** What Redis counts of a stock row of the shop `roxy`, `<capacity> <held> <admitted> <sold>`, or null. */
-export function countedRow(keys: Redis, stockId: string): Promise<string | null> {
+export function countedRow(keys: RedisKeys, stockId: string): Promise<string | null> {
   return keys.hget(partitionKeys.stock, `roxy/${stockId}`);
 }
 
 /** All keys under a prefix with what they hold, as plain values: two equal answers mean that nothing was written. */
-export async function contentsOfRedis(client: Redis): Promise<Record<string, unknown>> {
+export async function contentsOfRedis(client: RedisKeys): Promise<Record<string, unknown>> {
   const { keyPrefix = '' } = client.options;
   const contents: Record<string, unknown> = {};
-  // The prefix is added to the names of keys, but neither to a pattern nor to what is found.
-  for await (const found of client.scanStream({ match: `${keyPrefix}*`, count: 1000 })) {
-    for (const name of found as string[]) {
-      const key = name.slice(keyPrefix.length);
-      const type = await client.type(key);
-      if (type === 'hash') contents[key] = await client.hgetall(key);
-      else if (type === 'zset') contents[key] = await client.zrange(key, '0', '-1', 'WITHSCORES');
-      else contents[key] = await client.get(key);
+  if (client instanceof Cluster) await until('the cluster is known', 5000, async () => client.status === 'ready');
+  for (const server of client instanceof Cluster ? client.nodes('master') : [client]) {
+    // The prefix is added to the names of keys, but neither to a pattern nor to what is found.
+    for await (const found of server.scanStream({ match: `${keyPrefix}*`, count: 1000 })) {
+      for (const name of found as string[]) {
+        const key = name.slice(keyPrefix.length);
+        const type = await client.type(key);
+        if (type === 'hash') contents[key] = await client.hgetall(key);
+        else if (type === 'zset') contents[key] = await client.zrange(key, '0', '-1', 'WITHSCORES');
+        else contents[key] = await client.get(key);
+      }
     }
   }
   return contents;

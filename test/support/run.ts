@@ -12,6 +12,7 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { type RedisKind, startPostgres, startRedis } from '../../src/dev/services.ts';
 import { migrate } from '../../src/platform/migrations.ts';
+import { startRedisCluster } from './redis-cluster.ts';
 
 /*
  * npm test [-- file patterns]
@@ -19,7 +20,8 @@ import { migrate } from '../../src/platform/migrations.ts';
  *
  * Starts one Postgres and one Redis for all test files, migrates a template database that each test clones, runs tap and
  * says what could not be run. With `--faults` it runs the files that the other leaves out because they take minutes. TEST_DATABASE_URL names a Postgres to use instead of the embedded one (a superuser's URL),
- * TEST_REDIS_KIND asks for redis-server, valkey-server or js-redis-server.
+ * TEST_REDIS_KIND asks for redis-server, valkey-server or js-redis-server. TEST_REDIS_CLUSTER=1 gives the
+ * services under test a Redis Cluster.
  */
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
@@ -59,9 +61,11 @@ const [postgres, redis] = await Promise.all([
   buildTap(),
 ]);
 const postgresUrl = postgres?.url ?? given ?? '';
+const cluster = process.env.TEST_REDIS_CLUSTER === '1' ? await startRedisCluster(directory) : null;
 try {
   process.exitCode = await runTests();
 } finally {
+  await cluster?.stop();
   if (postgres === null) await administer(`DROP DATABASE IF EXISTS ${template} WITH (FORCE)`);
   await Promise.all([postgres?.stop(), redis.stop()]);
 }
@@ -93,7 +97,7 @@ async function runTests(): Promise<number> {
       ...process.env,
       TEST_POSTGRES_URL: postgresUrl,
       TEST_TEMPLATE_DATABASE: template,
-      TEST_REDIS_URL: redis.url,
+      TEST_REDIS_URL: cluster?.url ?? redis.url,
       TEST_REDIS_KIND: redis.kind,
       // Where servers that a test starts for itself keep their data.
       TEST_DIRECTORY: directory,

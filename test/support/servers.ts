@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { chmod, mkdtemp } from 'node:fs/promises';
+import { chmod, mkdtemp, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
@@ -112,6 +112,20 @@ export async function startPostgresServer(t: Test, settings: Record<string, stri
     async restart(changed: Record<string, string> = current): Promise<void> {
       current = changed;
       await server.stop();
+      server = await start();
+    },
+    /** Keeps a copy of all that it has, for which it is stopped for a moment. */
+    async backUp(): Promise<void> {
+      await server.stop();
+      await promisify(execFile)('cp', ['-a', dataDirectory, `${dataDirectory}.backup`]);
+      server = await start();
+    },
+    /** Kills it, and starts it again with what it had at the backup. */
+    async restoreBackup(): Promise<void> {
+      await this.kill();
+      await server.stop();
+      await rm(dataDirectory, { recursive: true });
+      await rename(`${dataDirectory}.backup`, dataDirectory);
       server = await start();
     },
     /** Opens a connection for as long as `work` takes. */

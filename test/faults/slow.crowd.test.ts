@@ -1,0 +1,89 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { addCrowd } from '../support/crowd.ts';
+import { countOversold, fault, judge } from '../support/fault.ts';
+import { startFleet } from '../support/fleet.ts';
+import { nowMs } from '../support/history.ts';
+import { startLoad } from '../support/load.ts';
+import { differsForLong } from '../support/redis-copy.ts';
+import { until } from '../support/until.ts';
+
+const staleRefusalMs = 2000;
+const crowd = 100_000;
+/** Of Postgres' clock from now: what it takes to put the crowd there, and to look at how creations usually do. */
+const expiresInMs = 60_000;
+const releasedWithinMs = 10_000;
+const rebuiltWithinMs = 5000;
+
+type Calls = Awaited<ReturnType<typeof startLoad>>['history']['calls'];
+
+function p99(calls: Calls, fromMs: number, toMs: number): number {
+  const tookMs = calls
+    .filter(({ operation, invokedMs }) => operation === 'create' && invokedMs >= fromMs && invokedMs < toMs)
+    .map(({ invokedMs, endedMs }) => endedMs - invokedMs)
+    .sort((a, b) => a - b);
+  return tookMs[Math.floor(tookMs.length * 0.99)] ?? Number.POSITIVE_INFINITY;
+}
+
+fault({
+  id: 'F35',
+  fault: 'Redis is lost with 100,000 live baskets, which then all expire in the same second',
+  how: 'FLUSHALL, and a load of creations beside',
+  control: {
+    what: 'baskets are ended five at a time',
+    altered: [{ file: 'src/holds/sweeper.ts', find: 'const batchSize = 500;', replace: 'const batchSize = 5;' }],
+  },
+  async run(t, { altered }) {
+    const fleet = await startFleet(t, { altered, replicas: 2, capacities: { stalls: 1_000_000 } });
+    const created = await fleet.shop.backEnd.request<{ id: string }>('POST', '/v1/baskets', {
+      items: [{ itemId: 'stalls', quantity: 1 }],
+      ttlSeconds: 1800,
+    });
+    const expiresAtMs = Date.now() + expiresInMs;
+    await addCrowd(fleet.pool, created.body.id, crowd, new Date(expiresAtMs));
+    await fleet.redis.cli('FLUSHALL');
+    const rebuild = await until('Redis is built anew', 30_000, async () => {
+      const lines = fleet.replicas.flatMap(({ log }) =>
+        log()
+          .split('\n')
+          .filter((line) => line.includes('built anew')),
+      );
+      const built = lines.map((line) => JSON.parse(line) as { holds: number; ms: number });
+      return built.find(({ holds }) => holds > crowd) ?? false;
+    });
+    const violations: string[] = [];
+    if (rebuild.ms > rebuiltWithinMs) violations.push(`${rebuild.holds} holds were built anew in ${rebuild.ms} ms`);
+
+    const load = await startLoad(t, {
+      replicas: () => fleet.replicas,
+      itemIds: ['stalls'],
+      clients: 8,
+      creations: 1_000_000,
+    });
+    await delay(Math.max(0, expiresAtMs - Date.now()));
+    const expiredAtMs = nowMs();
+    const left = async () => {
+      const { rows } = await fleet.pool.query<{ left: number }>(
+        `SELECT count(*)::int AS left FROM baskets WHERE status = 'open' AND basket_id LIKE 'bkt_crowd%'`,
+      );
+      return rows[0]?.left ?? crowd;
+    };
+    await until('the crowd is gone', 4 * releasedWithinMs, async () => (await left()) === 0).catch(() => {});
+    const releasedMs = nowMs() - expiredAtMs;
+    await load.stop();
+    if (releasedMs > releasedWithinMs) violations.push(`${crowd} baskets were released in ${releasedMs} ms`);
+    const usualMs = p99(load.history.calls, expiredAtMs - 10_000, expiredAtMs);
+    const meanwhileMs = p99(load.history.calls, expiredAtMs, expiredAtMs + releasedMs);
+    if (meanwhileMs > 2 * usualMs)
+      violations.push(`p99 of creations ${meanwhileMs} ms, where ${usualMs} ms were usual`);
+    const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+    const differs = await differsForLong(t, fleet.pool, fleet.redis.url);
+    return {
+      ...outcome,
+      oversold: await countOversold(fleet.pool),
+      violations: [...outcome.violations, ...violations, ...differs],
+      note:
+        `built anew in ${(rebuild.ms / 1000).toFixed(1)} s, released in ${(releasedMs / 1000).toFixed(1)} s, ` +
+        `p99 of creations ${Math.round(usualMs)} ms before and ${Math.round(meanwhileMs)} ms meanwhile`,
+    };
+  },
+});

@@ -1,0 +1,182 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { fault, judge } from '../support/fault.ts';
+import { startFleet } from '../support/fleet.ts';
+import { latenessOfExpiry } from '../support/lateness.ts';
+import { startLoad } from '../support/load.ts';
+import { differsForLong } from '../support/redis-copy.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
+import { until } from '../support/until.ts';
+
+/** The service believes for a second that something is sold out, and the answer that says so takes its time. */
+const staleRefusalMs = 2000;
+/** Enough for every load here, so that no refusal is right. */
+const plenty = { stalls: 100_000 };
+
+fault({
+  id: 'F6',
+  fault: 'Redis is down while baskets run out of time',
+  how: 'SIGKILL, and a start half a minute later; baskets live for 10 s',
+  control: {
+    what: 'nobody asks Postgres alone which baskets are due',
+    altered: [
+      {
+        file: 'src/holds/sweeper.ts',
+        find: 'const postgresOnlyEveryMs = 10_000;',
+        replace: 'const postgresOnlyEveryMs = 1e9;',
+      },
+    ],
+  },
+  async run(t, { altered }) {
+    const fleet = await startFleet(t, { altered, capacities: plenty });
+    await fleet.redis.kill();
+    const downSinceMs = performance.now();
+    const load = await startLoad(t, {
+      replicas: () => fleet.replicas,
+      itemIds: fleet.itemIds,
+      creations: 150,
+      ttlSeconds: 10,
+    });
+    await load.done;
+    await load.stop();
+    await delay(Math.max(0, 30_000 - (performance.now() - downSinceMs)));
+    await fleet.redis.restart();
+    const { violations, latestMs } = await latenessOfExpiry(fleet.pool);
+    const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+    const differs = await differsForLong(t, fleet.pool, fleet.redis.url);
+    return {
+      ...outcome,
+      violations: [...outcome.violations, ...violations, ...differs],
+      note: `the last expired ${(latestMs / 1000).toFixed(1)} s late`,
+    };
+  },
+});
+
+fault({
+  id: 'F7',
+  fault: 'Redis hangs: it accepts and does not answer',
+  how: 'SIGSTOP for 5 s under load',
+  control: {
+    what: 'calls to Redis may take 4 s, and no breaker opens',
+    altered: [
+      {
+        file: 'src/platform/redis.ts',
+        find: 'const commandTimeoutMs = 250;',
+        replace: 'const commandTimeoutMs = 4000;',
+      },
+      { file: 'src/platform/redis.ts', find: 'if (probing === undefined) openBreaker(0);', replace: '' },
+    ],
+  },
+  async run(t, { altered }) {
+    const fleet = await startFleet(t, { altered, capacities: plenty });
+    const load = await startLoad(t, { replicas: () => fleet.replicas, itemIds: fleet.itemIds, creations: 100_000 });
+    await until('the load is at work', 20_000, async () => load.acknowledged() > 100);
+    const creations = () => load.history.calls.filter(({ operation }) => operation === 'create');
+    const before = creations().length;
+    fleet.redis.pause();
+    await delay(5000);
+    fleet.redis.resume();
+    await load.stop();
+    const tookMs = (calls: ReturnType<typeof creations>) =>
+      calls.map(({ invokedMs, endedMs }) => endedMs - invokedMs).sort((a, b) => a - b);
+    const usual = tookMs(creations().slice(0, before));
+    const hung = tookMs(creations().slice(before));
+    const medianMs = hung[Math.floor(hung.length / 2)] ?? Number.POSITIVE_INFINITY;
+    const usualMs = usual[Math.floor(usual.length / 2)] ?? 0;
+    const violations: string[] = [];
+    // One wait of 250 ms for those that were under way, and none for the others.
+    if (medianMs > usualMs + 250) {
+      violations.push(`half of the creations took ${medianMs} ms and more, where ${usualMs} ms were usual`);
+    }
+    const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+    const differs = await differsForLong(t, fleet.pool, fleet.redis.url);
+    return {
+      ...outcome,
+      violations: [...outcome.violations, ...violations, ...differs],
+      note: `median of creations ${Math.round(usualMs)} ms before, ${Math.round(medianMs)} ms while it hung`,
+    };
+  },
+});
+
+fault({
+  id: 'F8',
+  fault: 'The connection to Redis breaks after a script has run and before its answer',
+  how: 'a proxy closes it in place of the answer, for 200 ms at a time, five times under load',
+  control: {
+    what: 'commands are sent again, as ioredis does by default, and admit does not look whether it has run',
+    altered: [
+      {
+        file: 'src/platform/redis.ts',
+        find: 'autoResendUnfulfilledCommands: false',
+        replace: 'autoResendUnfulfilledCommands: true',
+      },
+      { file: 'src/platform/redis.ts', find: 'maxRetriesPerRequest: 0', replace: 'maxRetriesPerRequest: 20' },
+      {
+        file: 'src/holds/scripts/admit.lua',
+        find: "if redis.call('HEXISTS', KEYS[2], ARGV[2]) == 1 then",
+        replace: 'if false then',
+      },
+    ],
+  },
+  async run(t, { altered }) {
+    let proxy: Awaited<ReturnType<typeof startTcpProxy>> | undefined;
+    const fleet = await startFleet(t, {
+      altered,
+      capacities: plenty,
+      redisUrl: async (url) => {
+        proxy = await startTcpProxy(t, url);
+        return proxy.url;
+      },
+    });
+    const load = await startLoad(t, { replicas: () => fleet.replicas, itemIds: fleet.itemIds, creations: 100_000 });
+    for (let cuts = 1; cuts <= 5; cuts += 1) {
+      const before = load.acknowledged();
+      await until('the load is at work', 20_000, async () => load.acknowledged() > before + 60);
+      proxy?.setReplies('cut');
+      await delay(200);
+      proxy?.setReplies('pass');
+      // The breaker closes.
+      await delay(1500);
+    }
+    await load.stop();
+    const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+    const differs = await differsForLong(t, fleet.pool, fleet.redis.url);
+    return { ...outcome, violations: [...outcome.violations, ...differs] };
+  },
+});
+
+fault({
+  id: 'F9',
+  fault: 'Redis answers slowly and in pieces',
+  how: 'a proxy passes answers on in pieces of 16 bytes, each 50 to 500 ms after the one before, for 10 s',
+  control: {
+    what: 'calls to Redis may take as long as they like',
+    altered: [
+      {
+        file: 'src/platform/redis.ts',
+        find: 'const commandTimeoutMs = 250;',
+        replace: 'const commandTimeoutMs = 60_000;',
+      },
+    ],
+  },
+  async run(t, { altered }) {
+    let proxy: Awaited<ReturnType<typeof startTcpProxy>> | undefined;
+    const fleet = await startFleet(t, {
+      altered,
+      capacities: plenty,
+      redisUrl: async (url) => {
+        proxy = await startTcpProxy(t, url);
+        return proxy.url;
+      },
+    });
+    const load = await startLoad(t, { replicas: () => fleet.replicas, itemIds: fleet.itemIds, creations: 100_000 });
+    await until('the load is at work', 20_000, async () => load.acknowledged() > 100);
+    proxy?.setReplies('slow');
+    await delay(10_000);
+    proxy?.setTarget(fleet.redis.url);
+    proxy?.setReplies('pass');
+    await load.stop();
+    const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+    const differs = await differsForLong(t, fleet.pool, fleet.redis.url);
+    return { ...outcome, violations: [...outcome.violations, ...differs] };
+  },
+});

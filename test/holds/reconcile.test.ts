@@ -1,0 +1,90 @@
+import t from 'tap';
+import { checkEpoch, reconcile } from '../../src/holds/index.ts';
+import { countedRow, partitionKeys } from '../support/redis.ts';
+import { openStoppedShop } from '../support/stopped-shop.ts';
+
+const holdOf = (id: string) => `roxy/${id}`;
+
+t.test('counts that are wrong are corrected by as much as they are wrong, and the drift is measured', async (t) => {
+  const { keys, replica } = await openStoppedShop(t);
+  const mine = await replica();
+  await checkEpoch(mine);
+  await keys.hset(partitionKeys.stock, 'roxy/item:stalls', '90 7 0 4');
+  t.same(await reconcile(mine, 'all'), { driftUnits: 5 + 4 });
+  t.equal(await countedRow(keys, 'item:stalls'), '100 2 0 0');
+  t.match((await mine.metrics.drift.get()).values, [{ value: 9 }]);
+  t.same(await reconcile(mine, 'all'), { driftUnits: 0 });
+  t.match((await mine.metrics.drift.get()).values, [{ value: 0 }]);
+});
+
+t.test('a row that goes on being changed is corrected exactly', async (t) => {
+  const { keys, pool, replica } = await openStoppedShop(t);
+  const mine = await replica();
+  await checkEpoch(mine);
+  await keys.hset(partitionKeys.stock, 'roxy/item:stalls', '100 12 0 0');
+  let going = true;
+  let last = 2;
+  // As creations do: Postgres first, then Redis, each hold told of a moment later.
+  const traffic = (async () => {
+    for (; going && last < 90; last += 1) {
+      const basketId = `bkt_traffic${last}`;
+      await pool.query(`UPDATE stock SET held = held + 1 WHERE stock_id = 'item:stalls'`);
+      const takes = [{ stockId: 'item:stalls', quantity: 1 }];
+      await mine.admission.settle([
+        { shopId: 'roxy', basketId, takes, version: 1, deadline: new Date(Date.now() + 60_000) },
+      ]);
+    }
+  })();
+  await reconcile(mine, [{ shopId: 'roxy', stockId: 'item:stalls' }]);
+  going = false;
+  await traffic;
+  await reconcile(mine, [{ shopId: 'roxy', stockId: 'item:stalls' }]);
+  const { rows } = await pool.query<{ held: number }>(`SELECT held FROM stock WHERE stock_id = 'item:stalls'`);
+  t.equal(await countedRow(keys, 'item:stalls'), `100 ${rows[0]?.held} 0 0`);
+});
+
+t.test('holds are repaired basket by basket to what Postgres says of each', async (t) => {
+  const { keys, pool, replica, baskets } = await openStoppedShop(t, { baskets: 5 });
+  const mine = await replica();
+  await checkEpoch(mine);
+  const [lost, changed, completed, cancelled, sound] = baskets.map(({ id }) => id);
+  if (!lost || !changed || !completed || !cancelled || !sound) throw new Error('five baskets were to be created');
+  await keys.hdel(partitionKeys.holds, holdOf(lost));
+  await pool.query(`UPDATE baskets SET version = 3, hold_quantities = '{4}' WHERE basket_id = $1`, [changed]);
+  await pool.query(`UPDATE baskets SET status = 'completed', order_id = 'o' WHERE basket_id = $1`, [completed]);
+  await pool.query(`UPDATE baskets SET status = 'cancelled' WHERE basket_id = $1`, [cancelled]);
+  await pool.query(`UPDATE stock SET held = 6, sold = 1 WHERE stock_id = 'item:stalls'`);
+  await keys.hset(partitionKeys.holds, holdOf('bkt_unknown'), 'held 1 item:stalls=2');
+  await keys.hset(partitionKeys.holds, holdOf('bkt_under_way'), 'admitted 0 item:stalls=2');
+  await keys.hset(partitionKeys.stock, 'roxy/item:stalls', '100 6 2 0');
+
+  t.ok(await reconcile(mine, 'all'));
+  const { '@epoch': _, ...holds } = await keys.hgetall(partitionKeys.holds);
+  t.same(holds, {
+    [holdOf(lost)]: 'held 1 item:stalls=1',
+    [holdOf(changed)]: 'held 3 item:stalls=4',
+    [holdOf(sound)]: 'held 1 item:stalls=1',
+    [holdOf('bkt_under_way')]: 'admitted 0 item:stalls=2',
+  });
+  t.equal(await countedRow(keys, 'item:stalls'), '100 6 2 1');
+});
+
+t.test('a row that Redis does not know is made known', async (t) => {
+  const { keys, replica } = await openStoppedShop(t);
+  const mine = await replica();
+  await checkEpoch(mine);
+  await keys.hdel(partitionKeys.stock, 'roxy/item:stalls');
+  t.ok(await reconcile(mine, 'all'));
+  t.equal(await countedRow(keys, 'item:stalls'), '100 2 0 0');
+});
+
+t.test('one replica repairs at a time', async (t) => {
+  const { keys, replica } = await openStoppedShop(t);
+  const [mine, other] = [await replica(), await replica()];
+  await checkEpoch(mine);
+  await checkEpoch(other);
+  await keys.hset(partitionKeys.stock, 'roxy/item:stalls', '100 7 0 0');
+  const both = await Promise.all([reconcile(mine, 'all'), reconcile(other, 'all')]);
+  t.equal(both.filter((outcome) => outcome === null).length, 1);
+  t.equal(await countedRow(keys, 'item:stalls'), '100 2 0 0', 'and nothing is corrected twice');
+});
