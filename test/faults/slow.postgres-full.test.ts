@@ -10,8 +10,6 @@ import { startPgBouncer } from '../support/pgbouncer.ts';
 import { fromRunner } from '../support/service.ts';
 import { until } from '../support/until.ts';
 
-/** The service believes for a second that something is sold out, and the answer that says so takes its time. */
-const staleRefusalMs = 2000;
 /** What a busy machine adds to what the service waits for. */
 const slackMs = 2000;
 
@@ -60,7 +58,7 @@ async function aroundLoad(t: Test, fleet: Fleet, breakIt: () => Promise<Said>) {
   const { violations, slowestMs } = await breakIt();
   await goesOn('it goes on by itself');
   await load.stop();
-  const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+  const outcome = await judge(fleet.pool, load, fleet.stock);
   return {
     ...outcome,
     violations: [...violations, ...outcome.violations],
