@@ -4,7 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
-import { freePort } from '../../src/dev/services.ts';
+import { freePort, stopWithParent } from '../../src/dev/services.ts';
 import { jwtSecret } from './service.ts';
 import { until } from './until.ts';
 
@@ -61,6 +61,7 @@ export async function startReplica(t: Test, options: ReplicaOptions) {
   }
   /** How it ended: its exit code, or the signal that killed it. */
   const ended = once(child, 'close').then(([code, signal]) => ({ code, signal }) as Ended);
+  stopWithParent(pid, 'SIGKILL', ended);
   const kill = (signal: NodeJS.Signals = 'SIGKILL') => void child.kill(signal);
   t.teardown(async () => {
     kill('SIGKILL');
