@@ -27,6 +27,9 @@ export const partitions: readonly number[] = Array.from({ length: partitionCount
 
 const provisionalMs = 30_000;
 
+/** How long a sweeper has for the baskets that it was told of before another is told of them. */
+const putOffMs = 2000;
+
 /** For how long a sold-out answer of Redis is believed after Postgres has said the same. */
 const provenForMs = 1000;
 
@@ -90,6 +93,7 @@ export type Admission = {
   load(rows: readonly StatedRow[]): Promise<boolean>;
   /** Sets capacities, and changes what is held and sold by so much. */
   correct(rows: readonly StatedRow[]): Promise<void>;
+  /** Baskets to look at now, each told to one caller at a time. */
   due(partition: number, limit: number): Promise<BasketName[]>;
   remind(baskets: readonly (BasketName & { deadline: Date })[]): Promise<void>;
   /** What Redis counts of these rows, or null when it cannot say; rows that it does not know are left out. */
@@ -208,7 +212,7 @@ export function openAdmission(redis: RedisConnection): Admission {
       await callForAll(scripts.correct, rows, rowArguments);
     },
     async due(partition, limit) {
-      const [, ...members] = ((await callFenced(scripts.due, partition, [limit])) ?? []) as string[];
+      const [, ...members] = ((await callFenced(scripts.due, partition, [limit, putOffMs])) ?? []) as string[];
       return members.map(basketOf);
     },
     async remind(baskets) {

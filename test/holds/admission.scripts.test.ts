@@ -249,10 +249,19 @@ t.test('only baskets whose deadline has passed by Redis’ clock are due, and no
     settled('bkt_later', {}, 1, new Date(2)),
     settled('bkt_ahead', {}, 1, inAMinute()),
   ]);
-  const late = { shopId, basketId: 'bkt_late' };
-  t.same(await admission.due(1, 10), [late, { shopId, basketId: 'bkt_later' }]);
-  t.same(await admission.due(1, 1), [late]);
+  t.same(await admission.due(1, 1), [{ shopId, basketId: 'bkt_late' }]);
   t.same(await admission.due(2, 10), [], 'of another partition');
+  t.same(await admission.due(1, 10), [{ shopId, basketId: 'bkt_later' }]);
+});
+
+t.test('a due basket is told to one sweeper, and to another when that one has let two seconds pass', async (t) => {
+  const { admission, keys } = await open(t);
+  await admission.settle([settled('bkt_due', {}, 1, new Date(1))]);
+  const before = await redisNowMs(keys);
+  t.equal((await admission.due(1, 10)).length, 1);
+  t.same(await admission.due(1, 10), []);
+  const again = (await deadlineMs(keys, 'bkt_due')) ?? 0;
+  t.ok(again >= before + 2000 && again <= (await redisNowMs(keys)) + 2000, `${again - before} ms later`);
 });
 
 t.test(

@@ -39,12 +39,16 @@ export async function startRedisServer(
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, ...value.split(' ')]);
 
   async function start() {
-    const launched = await launch(
-      { command: 'redis-server', args, cwd: directory, env: { ...process.env, ...env } },
-      'SIGTERM',
-    );
-    if (launched.outcome !== 'ready') throw new Error(`redis-server did not start: ${JSON.stringify(launched)}`);
-    return launched;
+    // The port of a server that was killed may be taken for a moment, by an outgoing connection say.
+    return until('redis-server starts', goneWithinMs, async () => {
+      const launched = await launch(
+        { command: 'redis-server', args, cwd: directory, env: { ...process.env, ...env } },
+        'SIGTERM',
+      );
+      if (launched.outcome === 'exited' && /Address already in use/.test(launched.log)) return false;
+      if (launched.outcome !== 'ready') throw new Error(`redis-server did not start: ${JSON.stringify(launched)}`);
+      return launched;
+    });
   }
   let server = await start();
   t.teardown(async () => {
