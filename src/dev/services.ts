@@ -320,10 +320,10 @@ export async function launch(
 }
 
 /**
- * Ends a server when this process dies in any way, kill -9 included: a shell of its own waits on a pipe that closes
+ * Ends a process when this one dies in any way, kill -9 included: a shell of its own waits on a pipe that closes
  * then, and signals exactly that id.
  */
-function stopWithParent(pid: number, signal: 'SIGINT' | 'SIGTERM', closed: Promise<unknown>): void {
+export function stopWithParent(pid: number, signal: 'SIGINT' | 'SIGTERM' | 'SIGKILL', closed: Promise<unknown>): void {
   const guard = spawn('sh', ['-c', `read _; kill -s ${signal.slice(3)} ${pid}`], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],

@@ -11,8 +11,6 @@ import { until } from '../support/until.ts';
 
 /** Of Debian's package faketime. */
 const shim = '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1';
-/** The service believes for a second that something is sold out, and the answer that says so takes its time. */
-const staleRefusalMs = 2000;
 const hourMs = 3_600_000;
 const ttlSeconds = 600;
 /** What a request may take on a busy machine. */
@@ -99,7 +97,7 @@ fault({
       times.push(...(await judgeTimes(t, url, at === 0 ? 'an hour ahead' : 'an hour behind')));
     }
     await load.stop();
-    const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+    const outcome = await judge(fleet.pool, load, fleet.stock);
     return { ...outcome, violations: [...times, ...outcome.violations] };
   },
 });

@@ -3,8 +3,6 @@ import { startFleet } from '../support/fleet.ts';
 import { startLoad } from '../support/load.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
-/** The service believes for a second that something is sold out, and the answer that says so takes its time. */
-const staleRefusalMs = 2000;
 /** Of the commits. */
 const everyNth = 7;
 
@@ -36,7 +34,7 @@ fault({
     const load = await startLoad(t, { replicas: () => fleet.replicas, itemIds: fleet.itemIds, creations: 300 });
     await load.done;
     await load.stop();
-    const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+    const outcome = await judge(fleet.pool, load, fleet.stock);
     const cuts = Math.floor(commits / everyNth);
     if (cuts < 10) outcome.violations.push(`only ${cuts} commits were cut`);
     return { ...outcome, note: `${cuts} of ${commits} commits cut` };

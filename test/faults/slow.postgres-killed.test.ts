@@ -5,9 +5,6 @@ import { nowMs } from '../support/history.ts';
 import { startLoad } from '../support/load.ts';
 import { until } from '../support/until.ts';
 
-/** The service believes for a second that something is sold out, and the answer that says so takes its time. */
-const staleRefusalMs = 2000;
-
 fault({
   id: 'F16',
   fault: 'Postgres is killed under load',
@@ -37,7 +34,7 @@ fault({
       recoveredMs.push(nowMs() - backMs);
     }
     await load.stop();
-    const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+    const outcome = await judge(fleet.pool, load, fleet.stock);
     return protection === 'on'
       ? { ...outcome, note: `served again ${Math.ceil(Math.max(...recoveredMs) / 1000)} s after it was back` }
       : outcome;

@@ -12,8 +12,6 @@ import { holdsInRedis, orphanGoneWithinMs } from '../support/mid-creation.ts';
 import { fromRunner } from '../support/service.ts';
 import { until } from '../support/until.ts';
 
-/** The service believes for a second that something is sold out, and the answer that says so takes its time. */
-const staleRefusalMs = 2000;
 const capacities = { stalls: 500, balcony: 200 };
 
 /**
@@ -38,7 +36,7 @@ async function whileNothingIsWritten(
   const before = load.acknowledged();
   await until('it goes on by itself', 20_000, async () => load.acknowledged() > before + 30);
   await load.stop();
-  const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+  const outcome = await judge(fleet.pool, load, fleet.stock);
   if (protection === 'on') {
     await until('Redis holds what live baskets hold', orphanGoneWithinMs, async () => {
       const { rows } = await fleet.pool.query<{ live: number }>(

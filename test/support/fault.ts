@@ -10,6 +10,9 @@ import type { Alteration } from './replica.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
 
+/** The service believes for a second that something is sold out, and the answer that says so takes its time. */
+const believedSoldOutMs = 2000;
+
 /** What became of a run with a fault in it. `violations` is everything that must not be, in words. */
 type Outcome = {
   violations: string[];
@@ -95,7 +98,7 @@ export async function judge(
   pool: pg.Pool,
   load: Awaited<ReturnType<typeof startLoad>>,
   capacities: ReadonlyMap<string, number>,
-  options: { staleRefusalMs: number },
+  { staleRefusalMs = believedSoldOutMs } = {},
 ): Promise<Outcome> {
   const lost = await findLost(pool, load.history);
   const books = await audit(pool).then(
@@ -108,7 +111,7 @@ export async function judge(
       ...lost,
       ...(await findDoubled(pool, load.history)),
       ...books,
-      ...findImpossible(load.history, capacities, options),
+      ...findImpossible(load.history, capacities, { staleRefusalMs }),
     ],
     acknowledged: load.history.calls.filter(({ operation, outcome }) => operation === 'create' && outcome === 'ok')
       .length,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Test } from 'tap';
-import { freePort } from '../../src/dev/services.ts';
+import { freePort, stopWithParent } from '../../src/dev/services.ts';
 import { jwtSecret } from './service.ts';
 import { until } from './until.ts';
 
@@ -65,6 +65,7 @@ export async function startReplica(t: Test, options: ReplicaOptions) {
   }
   /** How it ended: its exit code, or the signal that killed it. */
   const ended = once(child, 'close').then(([code, signal]) => ({ code, signal }) as Ended);
+  stopWithParent(pid, 'SIGKILL', ended);
   const kill = (signal: NodeJS.Signals = 'SIGKILL') => void child.kill(signal);
   t.teardown(async () => {
     kill('SIGKILL');
