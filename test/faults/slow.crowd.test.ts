@@ -7,7 +7,6 @@ import { startLoad } from '../support/load.ts';
 import { differsForLong } from '../support/redis-copy.ts';
 import { until } from '../support/until.ts';
 
-const staleRefusalMs = 2000;
 const crowd = 100_000;
 /** Of Postgres' clock from now: what it takes to put the crowd there, and to look at how creations usually do. */
 const expiresInMs = 60_000;
@@ -75,7 +74,7 @@ fault({
     const meanwhileMs = p99(load.history.calls, expiredAtMs, expiredAtMs + releasedMs);
     if (meanwhileMs > 2 * usualMs)
       violations.push(`p99 of creations ${meanwhileMs} ms, where ${usualMs} ms were usual`);
-    const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+    const outcome = await judge(fleet.pool, load, fleet.stock);
     const differs = await differsForLong(t, fleet.pool, fleet.redis.url);
     return {
       ...outcome,

@@ -7,9 +7,6 @@ import { startRedisServer } from '../support/servers.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 
-/** The service believes for a second that something is sold out, and the answer that says so takes its time. */
-const staleRefusalMs = 2000;
-
 const holdsKey = '{bl:1}:holds';
 type Cli = { cli(...command: string[]): Promise<string> };
 /** How many holds a Redis has; one field of them is the epoch. */
@@ -48,7 +45,7 @@ fault({
     proxy?.setTarget(follower.url);
     await load.done;
     await load.stop();
-    const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+    const outcome = await judge(fleet.pool, load, fleet.stock);
     const differs = protection === 'on' ? await differsForLong(t, fleet.pool, follower.url) : [];
     return { ...outcome, violations: [...outcome.violations, ...differs], holdsForgotten };
   },
@@ -99,7 +96,7 @@ fault({
     if (raised !== 1) violations.push(`the two sides fight: the epoch was raised ${raised} times`);
     if ((await fleet.redis.cli('HGETALL', holdsKey)) !== written) violations.push('the old master is written to');
     const differs = await differsForLong(t, fleet.pool, follower.url);
-    const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+    const outcome = await judge(fleet.pool, load, fleet.stock);
     return { ...outcome, violations: [...outcome.violations, ...violations, ...differs] };
   },
 });

@@ -5,8 +5,6 @@ import { startLoad } from '../support/load.ts';
 import { differsForLong } from '../support/redis-copy.ts';
 import { until } from '../support/until.ts';
 
-/** The service believes for a second that something is sold out, and the answer that says so takes its time. */
-const staleRefusalMs = 2000;
 /** Enough for every load here, so that no refusal is right. */
 const plenty = { stalls: 100_000 };
 
@@ -120,7 +118,7 @@ for (const { id, error, how, altered, without, happen } of [
       const after = load.acknowledged();
       await until('the load goes on', 20_000, async () => load.acknowledged() > after + 60);
       await load.stop();
-      const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+      const outcome = await judge(fleet.pool, load, fleet.stock);
       const differs = await differsForLong(t, fleet.pool, fleet.redis.url);
       return { ...outcome, violations: [...outcome.violations, ...differs] };
     },

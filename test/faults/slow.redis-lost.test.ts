@@ -10,9 +10,6 @@ import {
 } from '../support/redis-copy.ts';
 import { until } from '../support/until.ts';
 
-/** The service believes for a second that something is sold out, and the answer that says so takes its time. */
-const staleRefusalMs = 2000;
-
 const holdsKey = '{bl:1}:holds';
 type Cli = { cli(...command: string[]): Promise<string> };
 /** How many holds a Redis has; one field of them is the epoch. */
@@ -42,7 +39,7 @@ fault({
     }
     await until('the epoch is raised', 10_000, async () => (await redisEpoch(fleet.pool)) > epochBefore);
     await load.stop();
-    const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+    const outcome = await judge(fleet.pool, load, fleet.stock);
     const differs = protection === 'on' ? await differsForLong(t, fleet.pool, fleet.redis.url) : [];
     return { ...outcome, violations: [...outcome.violations, ...differs], holdsForgotten };
   },
@@ -64,7 +61,7 @@ for (const [id, key] of [
       await until('the load is at work', 20_000, async () => load.acknowledged() > 100);
       await fleet.redis.cli('DEL', `{bl:1}:${key}`);
       await load.stop();
-      const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+      const outcome = await judge(fleet.pool, load, fleet.stock);
       const differs = await differsForLong(t, fleet.pool, fleet.redis.url);
       return { ...outcome, violations: [...outcome.violations, ...differs] };
     },

@@ -4,9 +4,6 @@ import { startLoad } from '../support/load.ts';
 import { differsForLong, dropStockCheck, redisDecidesAlone } from '../support/redis-copy.ts';
 import { until } from '../support/until.ts';
 
-/** The service believes for a second that something is sold out, and the answer that says so takes its time. */
-const staleRefusalMs = 2000;
-
 const holdsKey = '{bl:1}:holds';
 type Cli = { cli(...command: string[]): Promise<string> };
 /** How many holds a Redis has; one field of them is the epoch. */
@@ -40,7 +37,7 @@ for (const [id, persistence, words] of [
       for (const { kill } of fleet.replicas) kill('SIGCONT');
       await load.done;
       await load.stop();
-      const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+      const outcome = await judge(fleet.pool, load, fleet.stock);
       const differs = protection === 'on' ? await differsForLong(t, fleet.pool, fleet.redis.url) : [];
       return { ...outcome, violations: [...outcome.violations, ...differs], holdsForgotten };
     },

@@ -7,8 +7,6 @@ import { differsForLong } from '../support/redis-copy.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 
-/** The service believes for a second that something is sold out, and the answer that says so takes its time. */
-const staleRefusalMs = 2000;
 /** Enough for every load here, so that no refusal is right. */
 const plenty = { stalls: 100_000 };
 
@@ -41,7 +39,7 @@ fault({
     await delay(Math.max(0, 30_000 - (performance.now() - downSinceMs)));
     await fleet.redis.restart();
     const { violations, latestMs } = await latenessOfExpiry(fleet.pool);
-    const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+    const outcome = await judge(fleet.pool, load, fleet.stock);
     const differs = await differsForLong(t, fleet.pool, fleet.redis.url);
     return {
       ...outcome,
@@ -87,7 +85,7 @@ fault({
     if (medianMs > usualMs + 250) {
       violations.push(`half of the creations took ${medianMs} ms and more, where ${usualMs} ms were usual`);
     }
-    const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+    const outcome = await judge(fleet.pool, load, fleet.stock);
     const differs = await differsForLong(t, fleet.pool, fleet.redis.url);
     return {
       ...outcome,
@@ -138,7 +136,7 @@ fault({
       await delay(1500);
     }
     await load.stop();
-    const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+    const outcome = await judge(fleet.pool, load, fleet.stock);
     const differs = await differsForLong(t, fleet.pool, fleet.redis.url);
     return { ...outcome, violations: [...outcome.violations, ...differs] };
   },
@@ -175,7 +173,7 @@ fault({
     proxy?.setTarget(fleet.redis.url);
     proxy?.setReplies('pass');
     await load.stop();
-    const outcome = await judge(fleet.pool, load, fleet.stock, { staleRefusalMs });
+    const outcome = await judge(fleet.pool, load, fleet.stock);
     const differs = await differsForLong(t, fleet.pool, fleet.redis.url);
     return { ...outcome, violations: [...outcome.violations, ...differs] };
   },
