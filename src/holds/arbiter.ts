@@ -187,23 +187,27 @@ function parametersOf(creations: readonly Creation[]): unknown[] {
 }
 
 /**
- * Ends live baskets and gives their stock back, in one statement. `which` is the SQL condition on `b`, a row of
- * baskets, beside being live; the rows are locked before stock, as everywhere, and rows that somebody else is working on
- * are left for the next time (`SKIP LOCKED`).
+ * Ends live baskets and gives their stock back, in one statement. `which` and `still` are SQL conditions on `b`, a row of
+ * baskets, beside being live; `still` is asked again of the rows as they are when they have been locked. Baskets are
+ * locked before stock, as everywhere, and rows that somebody else is working on are left for the next time
+ * (`SKIP LOCKED`).
  */
-function endSql(which: string, status: 'expired' | 'cancelled', reason: string, at: string): string {
+function endSql(which: string, still: string, status: 'expired' | 'cancelled', reason: string, at: string): string {
   return `
 WITH due AS MATERIALIZED (
   SELECT b.shop_id, b.basket_id FROM baskets b
-  WHERE b.status IN ${liveSql} AND ${which}
+  WHERE b.status IN ${liveSql} AND ${which} AND ${still}
   ORDER BY b.shop_id, b.basket_id LIMIT 500 FOR UPDATE SKIP LOCKED
 ),
 ended AS (
   UPDATE baskets b SET status = '${status}', status_reason = '${reason}', version = b.version + 1,
     sequence = b.sequence + 1, ended_at = ${at}, updated_at = ${at}, lease_id = NULL
   FROM due d WHERE b.shop_id = d.shop_id AND b.basket_id = d.basket_id
-    AND b.status IN ${liveSql} AND ${which}
+    AND b.status IN ${liveSql} AND ${still}
   RETURNING b.*
+),
+announced AS (
+  ${announceBaskets('ended', `'basket.${status}'`)}
 ),
 take AS (
   SELECT e.shop_id, t.stock_id, sum(t.quantity)::int AS quantity
@@ -216,22 +220,21 @@ locked AS MATERIALIZED (
 ),
 given_back AS (
   UPDATE stock s SET held = s.held - l.quantity FROM locked l WHERE s.shop_id = l.shop_id AND s.stock_id = l.stock_id
-),
-announced AS (
-  ${announceBaskets('ended', `'basket.${status}'`)}
 )
 SELECT shop_id AS "shopId", basket_id AS "basketId" FROM ended`;
 }
 
 const expireListedSql = endSql(
-  `(b.shop_id, b.basket_id) IN (SELECT * FROM unnest($1::text[], $2::text[])) AND b.expires_at <= now()`,
+  '(b.shop_id, b.basket_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))',
+  'b.expires_at <= now()',
   'expired',
   'timeout',
   'b.expires_at',
 );
 // One that is past its time has expired for everybody already, swept or not.
 const cancelByEventSql = endSql(
-  'b.shop_id = $1 AND b.event_ids @> ARRAY[$2::text] AND b.expires_at > now()',
+  'b.shop_id = $1 AND b.event_ids @> ARRAY[$2::text]',
+  'b.expires_at > now()',
   'cancelled',
   'event_cancelled',
   `date_trunc('milliseconds', now())`,

@@ -5,6 +5,7 @@ import { type Admission, type BasketName, partitions } from './admission.ts';
 import { expireListed, listDue, readHeldBaskets } from './arbiter.ts';
 import { liveStatuses } from './model.ts';
 
+/** Larger ones end a crowd little sooner, and keep others waiting for longer; smaller ones end it later. */
 const batchSize = 500;
 const tickMs = 500;
 const postgresOnlyEveryMs = 10_000;

@@ -28,7 +28,10 @@ import { startRedisCluster } from './redis-cluster.ts';
 const project = fileURLToPath(new URL('../..', import.meta.url));
 const slowFiles = 'test/faults/slow.*.test.ts';
 const isSlow = process.argv[2] === '--faults';
-const reportFile = join(project, isSlow ? '.tap/faults.tap' : '.tap/report.tap');
+const onPgBouncer = process.env.TEST_PGBOUNCER === '1';
+const onRedisCluster = process.env.TEST_REDIS_CLUSTER === '1';
+const reportName = isSlow ? 'faults' : onPgBouncer ? 'pgbouncer' : onRedisCluster ? 'cluster' : 'report';
+const reportFile = join(project, `.tap/${reportName}.tap`);
 const tapProgram = join(project, 'node_modules/.bin/tap');
 const patterns = process.argv.slice(isSlow ? 3 : 2);
 /** One after the other and with time to spare, since faults are judged by the time that things take. */
@@ -62,10 +65,9 @@ const [postgres, redis] = await Promise.all([
   buildTap(),
 ]);
 const postgresUrl = postgres?.url ?? given ?? '';
-const pgBouncer = process.env.TEST_PGBOUNCER === '1' ? await startPgBouncer(directory, postgresUrl) : null;
-if (process.env.TEST_PGBOUNCER === '1' && pgBouncer === null)
-  throw new Error('TEST_PGBOUNCER=1: there is no pgbouncer.');
-const cluster = process.env.TEST_REDIS_CLUSTER === '1' ? await startRedisCluster(directory) : null;
+const pgBouncer = onPgBouncer ? await startPgBouncer(directory, postgresUrl) : null;
+if (onPgBouncer && pgBouncer === null) throw new Error('TEST_PGBOUNCER=1: there is no pgbouncer.');
+const cluster = onRedisCluster ? await startRedisCluster(directory) : null;
 try {
   process.exitCode = await runTests();
 } finally {
