@@ -42,7 +42,7 @@ function creation(takes: Record<string, number>, more: Partial<Creation> = {}): 
     takes: summed,
     catalogueVersions: summed.map(() => 1),
     eventIds: [],
-    lines: [],
+    lines: summed,
     content: {},
     ttlSeconds: 600,
     maxLifetimeSeconds: 1800,
