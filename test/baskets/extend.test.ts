@@ -9,7 +9,7 @@ import {
   openBasket,
   type ShownProblem,
 } from '../support/journey.ts';
-import { contentsOfRedis, inspectRedis } from '../support/redis.ts';
+import { inspectRedis, partitionKeys } from '../support/redis.ts';
 import { assertRefused } from '../support/refusal.ts';
 import { openShop } from '../support/shop.ts';
 
@@ -116,13 +116,7 @@ t.test('an extension is made once per idempotency key, and not on an older baske
 t.test('Redis looks at an extended or edited basket at its new end, and not before', async (t) => {
   const redis = inspectRedis(t, shop.service.redisKeyPrefix);
   const { id } = await createBasket(shop);
-  const deadline = async () => {
-    const [[, deadlines] = []] = Object.entries(await contentsOfRedis(redis)).filter(([key]) =>
-      key.endsWith(':deadlines'),
-    );
-    const members = deadlines as string[];
-    return Number(members[members.indexOf(`roxy/${id}`) + 1]);
-  };
+  const deadline = async () => Number(await redis.zscore(partitionKeys.deadlines, `roxy/${id}`));
   const extended = await extend(id);
   t.equal(await deadline(), Date.parse(extended.body.expiresAt));
   await pool.query(`UPDATE baskets SET expires_at = now() + interval '1 second' WHERE basket_id = $1`, [id]);

@@ -13,10 +13,10 @@ const preloaded = `${clockShim}:/lib/x86_64-linux-gnu/libc.so.6`;
 
 if (!existsSync(clockShim)) t.test('a Redis with a wrong clock', { skip: 'faketime is not installed' }, async () => {});
 else {
-  for (const { id, words, offset, what, altered } of [
+  for (const { id, fault: words, offset, what, altered } of [
     {
-      id: 'F11a' as const,
-      words: '30 seconds ahead',
+      id: 'F11a',
+      fault: 'the clock of Redis is 30 seconds ahead',
       offset: '+30s',
       what: 'what Redis says is due is ended, whatever Postgres’ clock says',
       altered: [
@@ -28,8 +28,8 @@ else {
       ],
     },
     {
-      id: 'F11b' as const,
-      words: 'an hour behind',
+      id: 'F11b',
+      fault: 'the clock of Redis is an hour behind',
       offset: '-1h',
       what: 'nobody asks Postgres alone which baskets are due',
       altered: [
@@ -40,10 +40,10 @@ else {
         },
       ],
     },
-  ]) {
+  ] as const) {
     fault({
       id,
-      fault: `Redis’ clock is ${words}`,
+      fault: words,
       how: 'libfaketime; baskets live for 10 s',
       control: { what, altered },
       async run(t, { altered }) {

@@ -34,10 +34,10 @@ const onlyByHash = [
 
 const lastingMs = 2500;
 
-for (const { id, error, how, altered, without, happen } of [
+for (const { id, fault: words, how, altered, without, happen } of [
   {
-    id: 'F10a' as const,
-    error: 'has no memory left (OOM)',
+    id: 'F10a',
+    fault: 'Redis has no memory left (OOM)',
     how: 'maxmemory is set to a byte for a while',
     altered: silenceIsRefusal,
     without: 'no answer counts as a refusal',
@@ -48,8 +48,8 @@ for (const { id, error, how, altered, without, happen } of [
     },
   },
   {
-    id: 'F10b' as const,
-    error: 'has become a replica (READONLY)',
+    id: 'F10b',
+    fault: 'Redis has become a replica (READONLY)',
     how: 'REPLICAOF a master that is not there, and back',
     altered: silenceIsRefusal,
     without: 'no answer counts as a refusal',
@@ -60,8 +60,8 @@ for (const { id, error, how, altered, without, happen } of [
     },
   },
   {
-    id: 'F10c' as const,
-    error: 'is still loading what it had (LOADING)',
+    id: 'F10c',
+    fault: 'Redis is still loading what it had (LOADING)',
     how: 'SIGKILL and a start with a million other keys to read',
     altered: silenceIsRefusal,
     without: 'no answer counts as a refusal',
@@ -74,8 +74,8 @@ for (const { id, error, how, altered, without, happen } of [
     },
   },
   {
-    id: 'F10d' as const,
-    error: 'is busy with a script that does not end (BUSY)',
+    id: 'F10d',
+    fault: 'Redis is busy with a script that does not end (BUSY)',
     how: 'an endless script of somebody else, killed after a while',
     altered: silenceIsRefusal,
     without: 'no answer counts as a refusal',
@@ -88,8 +88,8 @@ for (const { id, error, how, altered, without, happen } of [
     },
   },
   {
-    id: 'F10e' as const,
-    error: 'has forgotten the scripts (NOSCRIPT)',
+    id: 'F10e',
+    fault: 'Redis has forgotten the scripts (NOSCRIPT)',
     how: 'SCRIPT FLUSH, five times',
     altered: onlyByHash,
     without: 'scripts are called by their hash alone',
@@ -100,10 +100,10 @@ for (const { id, error, how, altered, without, happen } of [
       }
     },
   },
-]) {
+] as const) {
   fault({
     id,
-    fault: `Redis ${error}`,
+    fault: words,
     how,
     control: { what: without, altered },
     async run(t, { altered }) {

@@ -45,15 +45,15 @@ fault({
   },
 });
 
-for (const [id, key] of [
-  ['F2a', 'deadlines'],
-  ['F2b', 'holds'],
-  ['F2c', 'stock'],
+for (const { id, fault: words, key } of [
+  { id: 'F2a', fault: 'Redis loses the deadlines of a partition', key: 'deadlines' },
+  { id: 'F2b', fault: 'Redis loses the holds of a partition', key: 'holds' },
+  { id: 'F2c', fault: 'Redis loses the stock rows of a partition', key: 'stock' },
 ] as const) {
   fault({
     id,
-    fault: `Redis loses one key, the ${key} of the shops of a partition`,
-    how: 'DEL under load',
+    fault: words,
+    how: 'DEL of the key under load',
     control: { what: 'no fence, and nobody compares Redis with Postgres', altered: redisIsLeftAlone },
     async run(t, { altered }) {
       const fleet = await startFleet(t, { altered, replicas: 2 });

@@ -9,14 +9,14 @@ type Cli = { cli(...command: string[]): Promise<string> };
 /** How many holds a Redis has; one field of them is the epoch. */
 const holdsIn = async (redis: Cli) => Math.max(0, Number(await redis.cli('HLEN', holdsKey)) - 1);
 
-for (const [id, persistence, words] of [
-  ['F3a', 'none', 'which keeps nothing'],
-  ['F3b', 'rdb', 'which keeps snapshots'],
-  ['F3c', 'everysec', 'which writes its log every second'],
+for (const { id, fault: words, persistence } of [
+  { id: 'F3a', fault: 'a Redis that keeps nothing is killed under load', persistence: 'none' },
+  { id: 'F3b', fault: 'a Redis that keeps snapshots is killed under load', persistence: 'rdb' },
+  { id: 'F3c', fault: 'a Redis that writes its log every second is killed under load', persistence: 'everysec' },
 ] as const) {
   fault({
     id,
-    fault: `A Redis ${words} is killed under load`,
+    fault: words,
     how: 'SIGKILL, and a start with what it has kept',
     control: { what: 'Redis alone says whether stock is left', altered: redisDecidesAlone },
     async run(t, { protection, altered }) {

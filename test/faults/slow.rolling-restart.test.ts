@@ -1,0 +1,62 @@
+import { audit } from '../support/audit.ts';
+import { countOversold, fault } from '../support/fault.ts';
+import { startFleet } from '../support/fleet.ts';
+import { until } from '../support/until.ts';
+
+const clients = 16;
+const stopsWithinMs = 10_000;
+
+fault({
+  id: 'F15',
+  fault: 'replicas are restarted one after the other under load',
+  how: 'each is taken out of the balancing, asked to stop (SIGTERM) with requests under way, and followed by a new one',
+  control: {
+    what: 'the process ends at once',
+    altered: [{ file: 'src/server.ts', find: 'await app.close();', replace: 'process.exit(0);' }],
+  },
+  async run(t, { altered }) {
+    const fleet = await startFleet(t, { altered, replicas: 2, capacities: { stalls: 100_000 } });
+    let replicas = [...fleet.replicas];
+    const violations: string[] = [];
+    const created: string[] = [];
+    let going = true;
+    const client = async (at: number) => {
+      for (let round = 0; going; round += 1) {
+        const replica = replicas[(at + round) % replicas.length];
+        if (replica === undefined) throw new Error('no replica is left');
+        // Sent once: whoever balances cannot know whether a basket was created.
+        const answer = await fleet
+          .backEndAt(replica.url)
+          .request<{ id: string }>('POST', '/v1/baskets', { items: [{ itemId: 'stalls', quantity: 1 }] })
+          .catch((error: Error) => ({ status: 0, body: { id: '' }, text: String(error.cause ?? error) }));
+        if (answer.status === 201) created.push(answer.body.id);
+        else violations.push(`a creation came to ${answer.status}: ${answer.text}`);
+      }
+    };
+    const load = Promise.all(Array.from({ length: clients }, (_, at) => client(at)));
+    for (const old of fleet.replicas) {
+      const before = created.length;
+      await until('the load is at work', 20_000, async () => created.length > before + 100);
+      const next = await fleet.start();
+      replicas = [...replicas.filter((replica) => replica !== old), next];
+      const startedMs = performance.now();
+      const { code, signal } = await old.stop();
+      const tookMs = performance.now() - startedMs;
+      if (code !== 0) violations.push(`a replica ended with ${code ?? signal}`);
+      if (tookMs > stopsWithinMs) violations.push(`a replica took ${tookMs} ms to stop`);
+    }
+    going = false;
+    await load;
+    const { rows } = await fleet.pool.query<{ found: number }>(
+      'SELECT count(*)::int AS found FROM baskets WHERE basket_id = ANY($1)',
+      [created],
+    );
+    await audit(fleet.pool);
+    return {
+      violations,
+      acknowledged: created.length,
+      lost: created.length - (rows[0]?.found ?? 0),
+      oversold: await countOversold(fleet.pool),
+    };
+  },
+});
