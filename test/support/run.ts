@@ -21,8 +21,9 @@ import { startRedisCluster } from './redis-cluster.ts';
  *
  * Starts one Postgres and one Redis for all test files, migrates a template database that each test clones, runs tap and
  * says what could not be run. With `--faults` it runs the files that the other leaves out because they take minutes.
- * TEST_DATABASE_URL names a Postgres to use instead of the embedded one (a superuser's URL), TEST_REDIS_KIND asks for redis-server, valkey-server or js-redis-server. TEST_PGBOUNCER=1 puts PgBouncer between the
- * services under test and Postgres; TEST_REDIS_CLUSTER=1 gives them a Redis Cluster.
+ * TEST_DATABASE_URL names a Postgres to use instead of the embedded one (a superuser's URL), TEST_REDIS_KIND asks for
+ * redis-server, valkey-server or js-redis-server. TEST_PGBOUNCER=1 puts PgBouncer between the services under test and
+ * Postgres; TEST_REDIS_CLUSTER=1 gives them a Redis Cluster.
  */
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
