@@ -37,19 +37,19 @@ t.test('keys that Redis loses while baskets are created oversell nothing', async
 t.test('where Redis believes too much to be free Postgres refuses, and Redis is corrected', async (t) => {
   await putItem('too-low', 2);
   t.same([(await create('too-low')).status, (await create('too-low')).status], [201, 201]);
-  await until('the creations are settled', 3000, async () => (await counted('too-low')) === '2 2 0 0');
+  await until('the creations are settled', 15_000, async () => (await counted('too-low')) === '2 2 0 0');
   await count('too-low', '2 0 0 0');
   const refused = await create('too-low');
   t.match(refused.body, { code: 'insufficient_stock', errors: [{ itemId: 'too-low', requested: 1, available: 0 }] });
-  await until('Redis is corrected', 5000, async () => (await counted('too-low')) === '2 2 0 0');
+  await until('Redis is corrected', 15_000, async () => (await counted('too-low')) === '2 2 0 0');
   await audit(shop.service.pool);
 });
 
 t.test('what Redis wrongly calls sold out is sold within seconds, and Redis is corrected', async (t) => {
   await putItem('too-high', 2);
   await count('too-high', '2 2 0 0');
-  await until('a basket is created', 3000, async () => (await create('too-high')).status === 201);
-  await until('Redis is corrected', 5000, async () => (await counted('too-high')) === '2 1 0 0');
+  await until('a basket is created', 15_000, async () => (await create('too-high')).status === 201);
+  await until('Redis is corrected', 15_000, async () => (await counted('too-high')) === '2 1 0 0');
   t.same(await shop.availability('too-high'), { capacity: 2, held: 1, sold: 0, available: 1 });
   await audit(shop.service.pool);
 });

@@ -29,7 +29,7 @@ async function settled({ id, expiresAt }: ShownBasket): Promise<void> {
   const deadline = String(Date.parse(expiresAt));
   await until(
     'the creation is settled',
-    3000,
+    15_000,
     async () => (await keys.zscore(deadlinesKey, `roxy/${id}`)) === deadline,
   );
 }
@@ -46,7 +46,7 @@ async function endIn(shop: TestShop, basketId: string, ms: number): Promise<void
   if (deadline === undefined) throw new Error('there is no such basket');
   if (shop.service.admission.epoch() === null) return;
   // The sweeper is told as it is of a change, once its creation has been settled.
-  await until('the hold is known', 3000, async () => {
+  await until('the hold is known', 15_000, async () => {
     const holds = await shop.service.admission.holdsBeside(shop.shopId);
     return holds?.some((hold) => hold.basketId === basketId && hold.state === 'held') ?? false;
   });
@@ -87,7 +87,7 @@ t.test('a deadline in Redis that is too early ends nothing and is corrected to P
   const { id, expiresAt } = basket;
   await settled(basket);
   await keys.zadd(deadlinesKey, 1, `roxy/${id}`);
-  await until('the deadline is Postgres’ time again', 3000, async () => {
+  await until('the deadline is Postgres’ time again', 15_000, async () => {
     return Number(await keys.zscore(deadlinesKey, `roxy/${id}`)) === Date.parse(expiresAt);
   });
   t.equal(await statusInRow(shop, id), 'open');
@@ -98,7 +98,7 @@ t.test('stock that was swept can be bought again, in Postgres and in Redis', asy
   await putLast(shop, 'again');
   const first = await createBasket(shop, one('again'));
   await letBeSwept(shop, first.id);
-  await until('Redis has heard', 3000, async () => (await counted('again')) === '1 0 0 0');
+  await until('Redis has heard', 15_000, async () => (await counted('again')) === '1 0 0 0');
   t.equal(await keys.hexists(holdsKey, `roxy/${first.id}`), 0, 'its hold is forgotten');
   const next = await createBasket(shop, one('again'));
   t.equal(next.status, 'open');
@@ -115,7 +115,7 @@ t.test('a basket whose deadline Redis lost is ended all the same, and Redis hear
   // A replica asks Postgres as soon as it starts, and every ten seconds from then on.
   await startTestService(t, { databaseUrl: shop.service.config.databaseUrl }, shop.service.redisKeyPrefix);
   await until('the basket is swept', 15_000, async () => (await statusInRow(shop, id)) === 'expired');
-  await until('Redis has heard', 3000, async () => (await counted('lost')) === '1 0 0 0');
+  await until('Redis has heard', 15_000, async () => (await counted('lost')) === '1 0 0 0');
   t.equal((await createBasket(shop, one('lost'))).status, 'open');
   await audit(shop.service.pool);
 });
@@ -139,7 +139,7 @@ t.test('an admission whose commit never came is given back after its provisional
   t.same(await admission.admit(orphan), { outcome: 'admitted' });
   t.equal(await counted('orphan'), '1 0 1 0');
   await keys.zadd(deadlinesKey, 1, 'roxy/bkt_orphan');
-  await until('it is given back', 3000, async () => (await counted('orphan')) === '1 0 0 0');
+  await until('it is given back', 15_000, async () => (await counted('orphan')) === '1 0 0 0');
   t.equal(await keys.hexists(holdsKey, 'roxy/bkt_orphan'), 0);
   t.equal(await keys.zscore(deadlinesKey, 'roxy/bkt_orphan'), null);
 });
@@ -155,7 +155,7 @@ t.test('a completed basket of which Redis never heard the sale keeps its stock t
     [id],
   );
   await keys.zadd(deadlinesKey, 1, `roxy/${id}`);
-  await until('its deadline is forgotten', 3000, async () => (await keys.zscore(deadlinesKey, `roxy/${id}`)) === null);
+  await until('its deadline is forgotten', 15_000, async () => (await keys.zscore(deadlinesKey, `roxy/${id}`)) === null);
   t.equal(await counted('sold'), '1 0 0 1');
 });
 

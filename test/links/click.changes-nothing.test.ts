@@ -29,7 +29,7 @@ t.test('a thousand openings of links by anything leave every row and every key a
     await createBasket(shop, { customer: { id: 'cus-8', email: 'anna@b.example' } }),
   ];
   const keys = inspectRedis(t, shop.service.redisKeyPrefix);
-  await until('the creations are settled', 3000, async () => {
+  await until('the creations are settled', 15_000, async () => {
     const deadlines = (await contentsOfRedis(keys))[partitionKeys.deadlines];
     return Array.isArray(deadlines) && baskets.every(({ expiresAt }) => deadlines.includes(`${Date.parse(expiresAt)}`));
   });

@@ -19,7 +19,7 @@ export async function openStoppedShop(t: Test, { baskets = 2 } = {}) {
   const created = [];
   for (let at = 0; at < baskets; at += 1) created.push(await createBasket(shop));
   const keys = inspectRedis(t, redisKeyPrefix);
-  await until('the creations are settled', 3000, async () => {
+  await until('the creations are settled', 15_000, async () => {
     return (await countedRow(keys, 'item:stalls')) === `100 ${baskets} 0 0`;
   });
   await shop.service.stop();
