@@ -35,9 +35,9 @@ const reportName = isSlow ? 'faults' : onPgBouncer ? 'pgbouncer' : onRedisCluste
 const reportFile = join(project, `.tap/${reportName}.tap`);
 const tapProgram = join(project, 'node_modules/.bin/tap');
 const patterns = process.argv.slice(isSlow ? 3 : 2);
-/** With time to spare: faults take as long as it takes to notice them. */
+/** More than there are cores, since a fault mostly means waiting until somebody notices. */
 const tapArguments = isSlow
-  ? ['--jobs=2', '--timeout=600', ...(patterns.length === 0 ? [slowFiles] : patterns)]
+  ? ['--jobs=4', '--timeout=900', ...(patterns.length === 0 ? [slowFiles] : patterns)]
   : ['--jobs=2', `--exclude=${slowFiles}`, ...patterns];
 const redisKinds: readonly RedisKind[] = ['redis-server', 'valkey-server', 'js-redis-server'];
 
