@@ -38,18 +38,20 @@ const setDeadline = { name: 'setDeadline', source: `return redis.call('ZADD', KE
 
 /** Lets a basket end this far from now, in Postgres and in Redis. */
 async function endIn(shop: TestShop, basketId: string, ms: number): Promise<void> {
+  const { admission } = shop.service;
+  if (admission.epoch() !== null) {
+    // Before it is due: its end would take the hold away.
+    await until('the hold is known', 15_000, async () => {
+      const holds = await admission.holdsBeside(shop.shopId);
+      return holds?.some((hold) => hold.basketId === basketId && hold.state === 'held') ?? false;
+    });
+  }
   const { rows } = await shop.service.pool.query<{ expires_at: Date }>(
     `UPDATE baskets SET expires_at = now() + $2 * interval '1 millisecond' WHERE basket_id = $1 RETURNING expires_at`,
     [basketId, ms],
   );
   const deadline = rows[0]?.expires_at;
   if (deadline === undefined) throw new Error('there is no such basket');
-  if (shop.service.admission.epoch() === null) return;
-  // The sweeper is told as it is of a change, once its creation has been settled.
-  await until('the hold is known', 15_000, async () => {
-    const holds = await shop.service.admission.holdsBeside(shop.shopId);
-    return holds?.some((hold) => hold.basketId === basketId && hold.state === 'held') ?? false;
-  });
   await shop.service.redis.run(setDeadline, [deadlinesKey], [deadline.getTime(), `roxy/${basketId}`]);
 }
 
@@ -155,7 +157,11 @@ t.test('a completed basket of which Redis never heard the sale keeps its stock t
     [id],
   );
   await keys.zadd(deadlinesKey, 1, `roxy/${id}`);
-  await until('its deadline is forgotten', 15_000, async () => (await keys.zscore(deadlinesKey, `roxy/${id}`)) === null);
+  await until(
+    'its deadline is forgotten',
+    15_000,
+    async () => (await keys.zscore(deadlinesKey, `roxy/${id}`)) === null,
+  );
   t.equal(await counted('sold'), '1 0 0 1');
 });
 
