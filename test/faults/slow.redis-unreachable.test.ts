@@ -145,7 +145,7 @@ fault({
 fault({
   id: 'F9',
   fault: 'Redis answers slowly and in pieces',
-  how: 'a proxy passes answers on in pieces of 16 bytes, each 50 to 500 ms after the one before, for 10 s',
+  how: 'a proxy passes answers on in pieces of 8 bytes, each 50 to 500 ms after the one before, for 10 s',
   control: {
     what: 'calls to Redis may take as long as they like',
     altered: [

@@ -74,7 +74,7 @@ export async function startTcpProxy(t: Test, serverUrl: string, port = 0) {
   };
 }
 
-const pieceBytes = 64;
+const pieceBytes = 8;
 
 async function writeSlowly(client: Socket, bytes: Buffer): Promise<void> {
   for (let at = 0; at < bytes.length && !client.destroyed; at += pieceBytes) {
