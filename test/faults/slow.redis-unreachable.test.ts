@@ -10,6 +10,21 @@ import { until } from '../support/until.ts';
 /** Enough for every load here, so that no refusal is right. */
 const plenty = { stalls: 100_000 };
 
+type Load = Awaited<ReturnType<typeof startLoad>>;
+const creationsOf = ({ history }: Load) => history.calls.filter(({ operation }) => operation === 'create');
+
+/** How long half of the creations took, those before the fault and those since. */
+function waits(creations: ReturnType<typeof creationsOf>, before: number) {
+  const medianOf = (calls: typeof creations) =>
+    calls.map(({ invokedMs, endedMs }) => endedMs - invokedMs).sort((a, b) => a - b)[Math.floor(calls.length / 2)];
+  const usualMs = medianOf(creations.slice(0, before)) ?? 0;
+  const medianMs = medianOf(creations.slice(before)) ?? Number.POSITIVE_INFINITY;
+  // One wait of 250 ms for those that were under way, and none for the others.
+  const violations =
+    medianMs > usualMs + 250 ? [`half of the creations took ${medianMs} ms, where ${usualMs} ms were usual`] : [];
+  return { violations, usualMs, medianMs };
+}
+
 fault({
   id: 'F6',
   fault: 'Redis is down while baskets run out of time',
@@ -68,23 +83,12 @@ fault({
     const fleet = await startFleet(t, { altered, capacities: plenty });
     const load = await startLoad(t, { replicas: () => fleet.replicas, itemIds: fleet.itemIds, creations: 100_000 });
     await until('the load is at work', 20_000, async () => load.acknowledged() > 100);
-    const creations = () => load.history.calls.filter(({ operation }) => operation === 'create');
-    const before = creations().length;
+    const before = creationsOf(load).length;
     fleet.redis.pause();
     await delay(5000);
     fleet.redis.resume();
     await load.stop();
-    const tookMs = (calls: ReturnType<typeof creations>) =>
-      calls.map(({ invokedMs, endedMs }) => endedMs - invokedMs).sort((a, b) => a - b);
-    const usual = tookMs(creations().slice(0, before));
-    const hung = tookMs(creations().slice(before));
-    const medianMs = hung[Math.floor(hung.length / 2)] ?? Number.POSITIVE_INFINITY;
-    const usualMs = usual[Math.floor(usual.length / 2)] ?? 0;
-    const violations: string[] = [];
-    // One wait of 250 ms for those that were under way, and none for the others.
-    if (medianMs > usualMs + 250) {
-      violations.push(`half of the creations took ${medianMs} ms and more, where ${usualMs} ms were usual`);
-    }
+    const { violations, usualMs, medianMs } = waits(creationsOf(load), before);
     const outcome = await judge(fleet.pool, load, fleet.stock);
     const differs = await differsForLong(t, fleet.pool, fleet.redis.url);
     return {
@@ -168,6 +172,7 @@ fault({
     });
     const load = await startLoad(t, { replicas: () => fleet.replicas, itemIds: fleet.itemIds, creations: 100_000 });
     await until('the load is at work', 20_000, async () => load.acknowledged() > 100);
+    const before = creationsOf(load).length;
     proxy?.setReplies('slow');
     await delay(10_000);
     proxy?.setTarget(fleet.redis.url);
@@ -175,6 +180,7 @@ fault({
     await load.stop();
     const outcome = await judge(fleet.pool, load, fleet.stock);
     const differs = await differsForLong(t, fleet.pool, fleet.redis.url);
-    return { ...outcome, violations: [...outcome.violations, ...differs] };
+    const { violations } = waits(creationsOf(load), before);
+    return { ...outcome, violations: [...outcome.violations, ...violations, ...differs] };
   },
 });
