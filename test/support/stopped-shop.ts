@@ -29,9 +29,10 @@ export async function openStoppedShop(t: Test, { baskets = 2 } = {}) {
   const replica = async () => {
     const redis = openRedis(config.redisUrl, redisKeyPrefix, () => {});
     t.teardown(() => redis.close());
-    await new Promise<void>((resolve) => redis.onUsable(resolve));
-    const metrics = holdMetrics(new Registry());
-    return { redis, pool, admission: openAdmission(redis), logger: openLogger('silent'), metrics };
+    const admission = openAdmission(redis);
+    // Every node of a cluster, not only the first.
+    await until('Redis answers', 5000, async () => (await admission.identify()) !== null);
+    return { redis, pool, admission, logger: openLogger('silent'), metrics: holdMetrics(new Registry()) };
   };
   return { config, redisKeyPrefix, baskets: created, keys, pool, replica };
 }
