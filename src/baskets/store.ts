@@ -119,7 +119,7 @@ function changeableValues(basket: Basket): unknown[] {
  * completion changes it: the same version again would make a reader keep the expired basket (304).
  */
 const nextVersion = `b.version + CASE
-  WHEN b.status IN ('open', 'activated', 'checkout') AND b.expires_at <= now() THEN 2 ELSE 1 END`;
+  WHEN b.status IN ('open', 'activated', 'checkout') AND b.expires_at <= clock_timestamp() THEN 2 ELSE 1 END`;
 
 /**
  * Saves a change of a locked basket together with its outbox row, and gives the basket as it now is. `type` is the

@@ -154,16 +154,21 @@ function differingFrom(live: readonly HeldBasket[], found: readonly FoundHold[])
   for (const member of new Set([...inPostgres.keys(), ...inRedis.keys()])) {
     const [stated, copy] = [inPostgres.get(member), inRedis.get(member)];
     const name = stated ?? copy;
-    if (name === undefined || (stated && copy?.state === 'held' && copy.version === stated.version)) continue;
+    if (name === undefined || (stated && copy?.state === 'held' && holdTheSame(stated, copy))) continue;
     differing.set(member, {
       shopId: name.shopId,
       basketId: name.basketId,
       state: copy?.state ?? 'missing',
-      inPostgres: stated ? `held at version ${stated.version}` : 'nothing',
-      inRedis: copy ? `${copy.state} at version ${copy.version}` : 'nothing',
+      inPostgres: stated ? `held ${JSON.stringify(stated.takes)}` : 'nothing',
+      inRedis: copy ? `${copy.state} ${JSON.stringify(copy.takes)}` : 'nothing',
     });
   }
   return differing;
+}
+
+/** By what they take: Redis is not told of the versions of changes that leave the hold as it is. */
+function holdTheSame(stated: SettledHold, copy: FoundHold): boolean {
+  return JSON.stringify(stated.takes) === JSON.stringify(copy.takes);
 }
 
 /**
