@@ -57,7 +57,7 @@ fault({
   control: {
     what: 'the basket is not locked before it is decided on',
     altered: [
-      { file: 'src/baskets/store.ts', find: 'ORDER BY b.basket_id FOR UPDATE`', replace: 'ORDER BY b.basket_id`' },
+      { file: 'src/baskets/store.ts', find: 'ORDER BY b.basket_id FOR UPDATE', replace: 'ORDER BY b.basket_id' },
     ],
   },
   async run(t, { altered, protection }) {
