@@ -11,6 +11,7 @@ import type { Config } from '../config.ts';
 import { refuse } from '../errors.ts';
 import { RefusalError, refusalOf, sendParserProblem, sendProblem } from './problems.ts';
 import { strict } from './schema.ts';
+import { serializers } from './serializers.ts';
 
 const bodyBytes = 64 * 1024;
 const headerBytes = 16 * 1024;
@@ -39,6 +40,7 @@ export function makeFastify(
     http: { maxHeaderSize: headerBytes, headersTimeout: arriveWithinMs },
     // No shorter than a path can be: an over-long token is an invalid link, an over-long id an unknown one.
     routerOptions: { maxParamLength: headerBytes },
+    schemaController: { compilersFactory: { buildSerializer: serializers() } },
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: true, allErrors: false } },
     clientErrorHandler: (error, socket) => sendParserProblem(error, socket, config.publicUrl),
     frameworkErrors: (error, request, reply) => {
