@@ -9,6 +9,11 @@ const patienceMs = 6000;
 /** For how long an unknown outcome is asked after once the load has been stopped: faults have ended by then. */
 const settleMs = 20_000;
 const pauseMs = 50;
+/**
+ * What a client thinks between two calls, on average, for each client there is up to 16: so that a load asks some 150
+ * times a second while it waits for a fault to end, and leaves the machine to what recovers.
+ */
+const thinkMsPerClient = 6;
 
 type LoadOptions = {
   /** Where to send calls; read anew for each, so that replicas may come and go. */
@@ -157,6 +162,7 @@ export async function startLoad(t: Test, options: LoadOptions): Promise<Load> {
       };
       history.baskets.push(seen);
     }
+    await delay(random() * 2 * thinkMsPerClient * Math.min(clients, 16));
     return { outcome, body: answer?.body ?? null, took };
   }
 

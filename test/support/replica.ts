@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Test } from 'tap';
+import ts from 'typescript';
 import { freePort, stopWithParent } from '../../src/dev/services.ts';
-import { jwtSecret } from './service.ts';
+import { fromRunner, jwtSecret } from './service.ts';
 import { until } from './until.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
@@ -31,14 +32,14 @@ type ReplicaOptions = {
 };
 
 /**
- * Starts the service as a process of its own, from its source, and waits until it answers. It has the secrets of
+ * Starts the service as a process of its own, compiled, and waits until it answers. It has the secrets of
  * `startTestService`, so that tokens of `mintToken` are good for it. It needs a Redis for itself and its siblings.
  */
 export async function startReplica(t: Test, options: ReplicaOptions) {
   const { altered = [], port = await freePort() } = options;
-  const directory = altered.length === 0 ? project : alteredTree(t, altered);
+  const directory = altered.length === 0 ? fromRunner('TEST_COMPILED') : alteredTree(t, altered);
   const url = `http://127.0.0.1:${port}`;
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/server.ts'], {
+  const child = spawn(process.execPath, ['dist/server.js'], {
     cwd: directory,
     env: {
       PATH: process.env.PATH,
@@ -99,28 +100,37 @@ type Ended = { code: number | null; signal: NodeJS.Signals | null };
 
 /** Migrates a database with the source, in a process of its own. Throws with what it wrote when it fails. */
 export async function migrateAltered(t: Test, databaseUrl: string, altered: readonly Alteration[]): Promise<void> {
-  const cwd = altered.length === 0 ? project : alteredTree(t, altered);
+  const cwd = alteredTree(t, altered);
   const env = { PATH: process.env.PATH, DATABASE_URL: databaseUrl };
-  await promisify(execFile)(process.execPath, ['--import', 'tsx', 'src/cli/migrate.ts'], { cwd, env });
+  await promisify(execFile)(process.execPath, ['dist/cli/migrate.js'], { cwd, env });
 }
 
-/** A copy of the source with the changes made, below the checkout so that its packages are found. */
+/**
+ * A copy of the compiled service with the changes made, each to the source and then compiled, below the checkout so that
+ * its packages are found.
+ */
 function alteredTree(t: Test, altered: readonly Alteration[]): string {
   const within = join(project, '.tap/altered');
   mkdirSync(within, { recursive: true });
   const directory = mkdtempSync(join(within, 'tree-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-  for (const name of ['src', 'migrations', 'package.json', 'tsconfig.json']) {
-    cpSync(join(project, name), join(directory, name), { recursive: true });
-  }
+  cpSync(fromRunner('TEST_COMPILED'), directory, { recursive: true });
+  const changed = new Map<string, string>();
   for (const { file, find, replace } of altered) {
-    if (find === '') {
-      writeFileSync(join(directory, file), replace);
-      continue;
-    }
-    const parts = readFileSync(join(directory, file), 'utf8').split(find);
-    if (parts.length !== 2) throw new Error(`${file} has ${parts.length - 1} times, not once: ${find}`);
-    writeFileSync(join(directory, file), parts.join(replace));
+    const text = changed.get(file) ?? (find === '' ? '' : readFileSync(join(project, file), 'utf8'));
+    const parts = text.split(find);
+    if (find !== '' && parts.length !== 2) throw new Error(`${file} has ${parts.length - 1} times, not once: ${find}`);
+    changed.set(file, find === '' ? replace : parts.join(replace));
+  }
+  for (const [file, text] of changed) {
+    const compiled = file.replace(/^src\//, 'dist/').replace(/\.ts$/, '.js');
+    writeFileSync(join(directory, compiled), file.endsWith('.ts') ? compile(text) : text);
   }
   return directory;
+}
+
+function compile(text: string): string {
+  const { ESNext } = ts.ModuleKind;
+  const compilerOptions = { target: ts.ScriptTarget.ES2023, module: ESNext, rewriteRelativeImportExtensions: true };
+  return ts.transpileModule(text, { compilerOptions }).outputText;
 }
