@@ -64,7 +64,7 @@ fault({
     const shop = await openShopOnReplicas(t, { altered });
     await shop.owner.request('PATCH', '/v1/items/stalls', { capacity: 2000 });
     const [created, violations]: [string[], string[]] = [[], []];
-    await playRounds({ rounds: protection === 'on' ? 1000 : 100, atOnce: 4 }, async (round) => {
+    await playRounds({ rounds: protection === 'on' ? 1000 : 60, atOnce: 4 }, async (round) => {
       const { id } = await openBasket(shop);
       created.push(id);
       const end = await raceToEnd(shop, id, round).catch((error: Error) => error.message);

@@ -40,7 +40,7 @@ fault({
     const expiresAtMs = Date.now() + expiresInMs;
     await addCrowd(fleet.pool, created.body.id, crowd, new Date(expiresAtMs));
     await fleet.redis.cli('FLUSHALL');
-    const rebuild = await until('Redis is built anew', 30_000, async () => {
+    const rebuild = await until('Redis is built anew', 60_000, async () => {
       const lines = fleet.replicas.flatMap(({ log }) =>
         log()
           .split('\n')
