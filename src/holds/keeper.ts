@@ -3,6 +3,7 @@ import type { RedisConnection } from '../platform/redis.ts';
 import type { StockName } from './admission.ts';
 import { checkEpoch, type KeeperDeps } from './epoch.ts';
 import { reconcile } from './reconcile.ts';
+import { doubtRedis } from './store.ts';
 
 const checkEveryMs = 5000;
 const reconcileEveryMs = 10_000;
@@ -33,16 +34,24 @@ export async function startKeeper(deps: KeeperDeps, redis: RedisConnection): Pro
   let timer: NodeJS.Timeout | undefined;
   let working: Promise<void> | undefined;
   let awoken = false;
+  /** Whether Redis may have missed something that this replica did without it, and nobody was told yet. */
+  let doubtful = false;
   let checkAtMs = 0;
   let reconcileAtMs = performance.now() + reconcileEveryMs;
   let suspects = new Map<string, StockName>();
 
   async function turn(): Promise<number> {
+    if (admission.epoch() === null) doubtful = true;
     if (admission.epoch() === null || performance.now() >= checkAtMs) {
       const found = await checkEpoch(deps);
       checkAtMs = performance.now() + checkEveryMs;
       if (found === 'waiting') return waitMs;
       if (found === 'rebuilt') reconcileAtMs = performance.now() + settledAfterMs;
+    }
+    if (doubtful) {
+      await doubtRedis(deps.pool);
+      doubtful = admission.epoch() === null;
+      if (!doubtful) reconcileAtMs = Math.min(reconcileAtMs, performance.now() + settledAfterMs);
     }
     if (admission.epoch() === null) return turnEveryMs;
     if (performance.now() >= reconcileAtMs) {
@@ -64,6 +73,7 @@ export async function startKeeper(deps: KeeperDeps, redis: RedisConnection): Pro
     working = turn()
       .catch((error: unknown) => {
         logger.warn({ err: error }, 'redis could not be compared with postgres, will be tried again');
+        reconcileAtMs = Math.min(reconcileAtMs, performance.now() + settledAfterMs);
         return turnEveryMs;
       })
       .then((pauseMs) => {
@@ -80,7 +90,6 @@ export async function startKeeper(deps: KeeperDeps, redis: RedisConnection): Pro
     // Perhaps another server, and perhaps messages were lost: nothing is believed before it was looked at.
     admission.adopt(null);
     checkAtMs = 0;
-    reconcileAtMs = Math.min(reconcileAtMs, performance.now() + settledAfterMs);
     wake();
   });
   admission.onStale(wake);

@@ -1,11 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type pg from 'pg';
 import { runAlone } from '../platform/postgres.ts';
-import type { Admission, BasketName, CountedRow, FoundHold, SettledHold, StatedRow, StockName } from './admission.ts';
+import type { BasketName, CountedRow, FoundHold, SettledHold, StatedRow, StockName } from './admission.ts';
 import { type HeldBasket, readHeldBaskets, readHoldsOn, toSettledHold } from './arbiter.ts';
 import { aloneWithRedis, type KeeperDeps } from './epoch.ts';
 import { liveStatuses } from './model.ts';
-import { countComparison, readEverything, readStockRows } from './store.ts';
+import { countComparison, readDoubts, readEverything, readStockRows, settleDoubts } from './store.ts';
 
 /** How often rows that differ are looked at, and how far apart: what is on its way meanwhile is no drift. */
 const looks = 5;
@@ -24,17 +23,21 @@ export type Reconciled = { driftUnits: number };
  * Nothing stands still meanwhile: Postgres commits before Redis is told, so a hot row nearly always differs. It has
  * drifted by what all of several looks have in common. Counts are corrected by that difference, not set, so that what
  * goes on at the same time stays counted. Admissions that no commit has settled are left out; they end by themselves.
+ *
+ * Counts can agree although the holds do not: one that Redis missed, and one whose end it missed. So where a replica had
+ * to go on without Redis since the last time, all holds are compared first.
  */
 export async function reconcile(deps: KeeperDeps, which: readonly StockName[] | 'all'): Promise<Reconciled | null> {
   const { pool, admission, logger, metrics } = deps;
   const alone = await runAlone(pool, aloneWithRedis, async () => {
+    if (which === 'all' && !(await repairDoubted(deps))) return null;
     const drifted = await compareRows(deps, which);
     if (drifted === null) return null;
     const driftUnits = drifted.reduce((sum, { held, sold }) => sum + Math.abs(held) + Math.abs(sold), 0);
     if (which === 'all') metrics.drift.set(driftUnits);
     if (drifted.length > 0) {
       logger.warn({ rows: drifted.length, driftUnits }, 'redis had drifted from postgres');
-      await repairHolds(deps, drifted);
+      await repairHolds(deps, () => differingOn(deps, drifted));
       const left = await compareRows(deps, drifted);
       if (left === null) return null;
       await admission.load(
@@ -50,6 +53,17 @@ export async function reconcile(deps: KeeperDeps, which: readonly StockName[] | 
     return { driftUnits };
   });
   return alone?.result ?? null;
+}
+
+/** Compares all holds if there is a doubt about them, and repairs what differs; false when Redis could not be read. */
+async function repairDoubted(deps: KeeperDeps): Promise<boolean> {
+  const { doubted, now } = await readDoubts(deps.pool);
+  if (!doubted) return true;
+  const repaired = await repairHolds(deps, () => compareHolds(deps));
+  if (repaired === null) return false;
+  if (repaired > 0) deps.logger.warn({ holds: repaired }, 'redis had missed some holds');
+  await settleDoubts(deps.pool, now);
+  return true;
 }
 
 /**
@@ -100,57 +114,63 @@ function nearerToZero(a: number, b: number): number {
 
 const nameOf = ({ shopId, stockId }: StockName) => `${shopId}/${stockId}`;
 
-/** Makes Redis agree with Postgres about the baskets that hold these rows, by basket, so that each is counted once. */
-async function repairHolds({ pool, admission }: KeeperDeps, rows: readonly StockName[]): Promise<void> {
-  const shopIds = [...new Set(rows.map(({ shopId }) => shopId))];
-  for (const shopId of shopIds) {
-    const stockIds = rows.filter((row) => row.shopId === shopId).map(({ stockId }) => stockId);
-    const first = await differingHolds(pool, admission, shopId, stockIds);
-    if (first.size === 0) continue;
-    await delay(lookEveryMs);
-    const second = await differingHolds(pool, admission, shopId, stockIds);
-    const baskets = [...second].filter(([basketId]) => first.has(basketId));
-    const stated = await readHeldBaskets(
-      pool,
-      baskets.map(([basketId]) => ({ shopId, basketId })),
-    );
-    const live: HeldBasket[] = [];
-    const gone: BasketName[] = [];
-    for (const [basketId, state] of baskets) {
-      const basket = stated.get(basketId);
-      if (basket !== undefined && liveStatuses.includes(basket.status)) live.push(basket);
-      else if (basket?.status === 'completed') await admission.sell({ shopId, basketId });
-      else if (basket !== undefined || state !== 'admitted') gone.push({ shopId, basketId });
-    }
-    // What Redis has of a live one may be newer than a Postgres that came back from a backup, and would win.
-    await admission.release([...gone, ...live.map(({ basket_id }) => ({ shopId, basketId: basket_id }))]);
-    await admission.settle(live.map(toSettledHold));
+/**
+ * Makes Redis agree with Postgres about the baskets that `find` gives twice in a row, by basket, so that each is counted
+ * once. Gives how many there were; null when Redis could not be read.
+ */
+async function repairHolds({ pool, admission }: KeeperDeps, find: () => Promise<DifferingHolds | null>) {
+  const first = await find();
+  if (first === null || first.size === 0) return first && 0;
+  await delay(lookEveryMs);
+  const second = await find();
+  if (second === null) return null;
+  const baskets = [...second].filter(([member]) => first.has(member)).map(([, basket]) => basket);
+  const stated = await readHeldBaskets(pool, baskets);
+  const live: HeldBasket[] = [];
+  const gone: BasketName[] = [];
+  for (const { shopId, basketId, state } of baskets) {
+    const basket = stated.get(basketId);
+    if (basket !== undefined && liveStatuses.includes(basket.status)) live.push(basket);
+    else if (basket?.status === 'completed') await admission.sell({ shopId, basketId });
+    else if (basket !== undefined || state !== 'admitted') gone.push({ shopId, basketId });
   }
+  // What Redis has of a live one may be newer than a Postgres that came back from a backup, and would win.
+  const stale = live.map(({ shop_id: shopId, basket_id: basketId }) => ({ shopId, basketId }));
+  await admission.release([...gone, ...stale]);
+  await admission.settle(live.map(toSettledHold));
+  return baskets.length;
 }
 
-/** The baskets whose hold on these rows is not the same in both, with the state that it has in Redis. */
-async function differingHolds(
-  pool: pg.Pool,
-  admission: Admission,
-  shopId: string,
-  stockIds: readonly string[],
-): Promise<Map<string, 'admitted' | 'held' | 'missing'>> {
-  const beside = (await admission.holdsBeside(shopId)) ?? [];
-  const found = beside.filter(
-    (hold) => hold.shopId === shopId && hold.takes.some(({ stockId }) => stockIds.includes(stockId)),
-  );
-  const differing = differingFrom(await readHoldsOn(pool, shopId, stockIds), found);
-  return new Map([...differing.values()].map(({ basketId, state }) => [basketId, state]));
+/** The baskets whose hold on these rows is not the same in both; null when Redis cannot be read. */
+async function differingOn(
+  { pool, admission }: KeeperDeps,
+  rows: readonly StockName[],
+): Promise<DifferingHolds | null> {
+  const differing: DifferingHolds = new Map();
+  for (const shopId of new Set(rows.map(({ shopId }) => shopId))) {
+    const stockIds = rows.filter((row) => row.shopId === shopId).map(({ stockId }) => stockId);
+    const beside = await admission.holdsBeside(shopId);
+    if (beside === null) return null;
+    const found = beside.filter(
+      (hold) => hold.shopId === shopId && hold.takes.some(({ stockId }) => stockIds.includes(stockId)),
+    );
+    for (const [member, hold] of differingFrom(await readHoldsOn(pool, shopId, stockIds), found)) {
+      differing.set(member, hold);
+    }
+  }
+  return differing;
 }
 
 type DifferingHold = BasketName & { state: 'admitted' | 'held' | 'missing'; inPostgres: string; inRedis: string };
+/** Under `<shop>/<basket>`. */
+type DifferingHolds = Map<string, DifferingHold>;
 
-function differingFrom(live: readonly HeldBasket[], found: readonly FoundHold[]): Map<string, DifferingHold> {
+function differingFrom(live: readonly HeldBasket[], found: readonly FoundHold[]): DifferingHolds {
   const inRedis = new Map(found.map((hold) => [`${hold.shopId}/${hold.basketId}`, hold]));
   const inPostgres = new Map(
     live.map((basket): [string, SettledHold] => [`${basket.shop_id}/${basket.basket_id}`, toSettledHold(basket)]),
   );
-  const differing = new Map<string, DifferingHold>();
+  const differing: DifferingHolds = new Map();
   for (const member of new Set([...inPostgres.keys(), ...inRedis.keys()])) {
     const [stated, copy] = [inPostgres.get(member), inRedis.get(member)];
     const name = stated ?? copy;
@@ -178,7 +198,7 @@ function holdTheSame(stated: SettledHold, copy: FoundHold): boolean {
 export async function compareHolds({
   pool,
   admission,
-}: Pick<KeeperDeps, 'pool' | 'admission'>): Promise<Map<string, DifferingHold> | null> {
+}: Pick<KeeperDeps, 'pool' | 'admission'>): Promise<DifferingHolds | null> {
   const found = await admission.allHolds();
   if (found === null) return null;
   const live: HeldBasket[] = [];

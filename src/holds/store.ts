@@ -53,6 +53,24 @@ export async function countComparison(db: Queryable): Promise<number> {
   return onlyRow(rows).tick;
 }
 
+/** Notes that Redis may have missed what was committed until now. */
+export async function doubtRedis(db: Queryable): Promise<void> {
+  await db.query('UPDATE service_state SET redis_doubted_at = clock_timestamp()');
+}
+
+/** Whether Redis was doubted since all holds were last compared, and what time it is for `settleDoubts`. */
+export async function readDoubts(db: Queryable): Promise<{ doubted: boolean; now: Date }> {
+  const { rows } = await db.query<{ doubted: boolean; now: Date }>(
+    'SELECT redis_doubted_at > redis_compared_at AS doubted, clock_timestamp() AS now FROM service_state',
+  );
+  return onlyRow(rows);
+}
+
+/** Notes that all holds were compared with Redis, and repaired, from `since` on: older doubts are settled. */
+export async function settleDoubts(db: Queryable, since: Date): Promise<void> {
+  await db.query('UPDATE service_state SET redis_compared_at = $1', [since]);
+}
+
 function onlyRow<Row>(rows: readonly Row[]): Row {
   const [row] = rows;
   if (row === undefined) throw new Error('service_state has no row');

@@ -1,7 +1,12 @@
 import t from 'tap';
 import { checkEpoch, reconcile } from '../../src/holds/index.ts';
-import { countedRow, partitionKeys } from '../support/redis.ts';
+import { doubtRedis } from '../../src/holds/store.ts';
+import { createBasket } from '../support/journey.ts';
+import { closedRedisUrl, countedRow, inspectRedis, partitionKeys } from '../support/redis.ts';
+import { api, mintToken, startTestService } from '../support/service.ts';
+import { openShop } from '../support/shop.ts';
 import { openStoppedShop } from '../support/stopped-shop.ts';
+import { until } from '../support/until.ts';
 
 const holdOf = (id: string) => `roxy/${id}`;
 
@@ -68,6 +73,44 @@ t.test('holds are repaired basket by basket to what Postgres says of each', asyn
   });
   t.equal(await countedRow(keys, 'item:stalls'), '100 6 2 1');
 });
+
+t.test('holds that differ while the counts agree are repaired after a doubt', async (t) => {
+  const { keys, pool, replica, baskets } = await openStoppedShop(t, { baskets: 2 });
+  const mine = await replica();
+  await checkEpoch(mine);
+  const [missed, sound] = baskets.map(({ id }) => id);
+  if (!missed || !sound) throw new Error('two baskets were to be created');
+  await reconcile(mine, 'all');
+  await keys.hdel(partitionKeys.holds, holdOf(missed));
+  await keys.hset(partitionKeys.holds, holdOf('bkt_ended'), 'held 1 item:stalls=1');
+
+  await doubtRedis(pool);
+  t.same(await reconcile(mine, 'all'), { driftUnits: 0 });
+  const { '@epoch': _, ...holds } = await keys.hgetall(partitionKeys.holds);
+  t.same(holds, { [holdOf(missed)]: 'held 1 item:stalls=1', [holdOf(sound)]: 'held 1 item:stalls=1' });
+  t.equal(await countedRow(keys, 'item:stalls'), '100 2 0 0');
+});
+
+t.test(
+  'what a replica did without Redis is found out by another within 15 seconds, though the counts agree',
+  async (t) => {
+    const shop = await openShop(t);
+    const { databaseUrl } = shop.service.config;
+    const keys = inspectRedis(t, shop.service.redisKeyPrefix);
+    const apart = await startTestService(t, { databaseUrl, redisUrl: closedRedisUrl });
+    const backEnd = api(apart.url, await mintToken({ shop: 'roxy', scope: 'baskets:write' }));
+    const { id: ended } = await createBasket(shop);
+    await until('Redis has its hold', 5000, () => keys.hget(partitionKeys.holds, holdOf(ended)));
+    // Another replica ends it and makes one of the same size: what Redis counts is right all the time.
+    const made = await createBasket(shop, {}, backEnd);
+    await backEnd.request('POST', `/v1/baskets/${ended}/cancel`);
+    await until('Redis has the holds that Postgres has', 15_000, async () => {
+      const [gone, there] = await keys.hmget(partitionKeys.holds, holdOf(ended), holdOf(made.id));
+      return gone === null && there !== null;
+    });
+    t.equal(await countedRow(keys, 'item:stalls'), '100 1 0 0');
+  },
+);
 
 t.test('a row that Redis does not know is made known', async (t) => {
   const { keys, replica } = await openStoppedShop(t);
