@@ -29,7 +29,10 @@ async function askInVain(fleet: Fleet, withinMs: number, ask: typeof create): Pr
   const answers = await Promise.all(
     Array.from({ length: 40 }, async () => {
       const startedMs = nowMs();
-      const answer = await ask(client);
+      const answer = await ask(client).catch((error: Error) => {
+        const text = `${error.message}: ${String(error.cause)}`;
+        return { status: 0, headers: new Headers(), text };
+      });
       return { ...answer, tookMs: Math.round(nowMs() - startedMs) };
     }),
   );

@@ -3,7 +3,7 @@ import { fault, judge } from '../support/fault.ts';
 import { startFleet } from '../support/fleet.ts';
 import { latenessOfExpiry } from '../support/lateness.ts';
 import { startLoad } from '../support/load.ts';
-import { differsForLong } from '../support/redis-copy.ts';
+import { differsForLong, miscounted } from '../support/redis-copy.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 
@@ -112,6 +112,12 @@ fault({
         replace: 'autoResendUnfulfilledCommands: true',
       },
       { file: 'src/platform/redis.ts', find: 'maxRetriesPerRequest: 0', replace: 'maxRetriesPerRequest: 20' },
+      // Long enough for the connection to be there again.
+      {
+        file: 'src/platform/redis.ts',
+        find: 'const commandTimeoutMs = 250;',
+        replace: 'const commandTimeoutMs = 4000;',
+      },
       {
         file: 'src/holds/scripts/admit.lua',
         find: "if redis.call('HEXISTS', KEYS[2], ARGV[2]) == 1 then",
@@ -130,6 +136,7 @@ fault({
       },
     });
     const load = await startLoad(t, { replicas: () => fleet.replicas, itemIds: fleet.itemIds, creations: 100_000 });
+    const violations: string[] = [];
     for (let cuts = 1; cuts <= 5; cuts += 1) {
       const before = load.acknowledged();
       await until('the load is at work', 20_000, async () => load.acknowledged() > before + 60);
@@ -138,11 +145,12 @@ fault({
       proxy?.setReplies('pass');
       // The breaker closes.
       await delay(1500);
+      violations.push(...(await miscounted(fleet.redis)));
     }
     await load.stop();
     const outcome = await judge(fleet.pool, load, fleet.stock);
     const differs = await differsForLong(t, fleet.pool, fleet.redis.url);
-    return { ...outcome, violations: [...outcome.violations, ...differs] };
+    return { ...outcome, violations: [...outcome.violations, ...violations, ...differs] };
   },
 });
 

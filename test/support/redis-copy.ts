@@ -3,6 +3,7 @@ import type { Test } from 'tap';
 import { auditRedis } from '../../src/cli/audit.ts';
 import { adoptEpoch, openAdmission } from '../../src/holds/index.ts';
 import { openRedis } from '../../src/platform/redis.ts';
+import { partitionKeys } from './redis.ts';
 import type { Alteration } from './replica.ts';
 import { until } from './until.ts';
 
@@ -25,6 +26,36 @@ export async function differsForLong(t: Test, pool: pg.Pool, redisUrl: string): 
     return seen.length === 0;
   }).catch(() => {});
   return seen;
+}
+
+/**
+ * Where what Redis counts of the stock of the shop `roxy` is not the sum of the holds that it has, in words. A script
+ * changes both or neither, so that they agree at every moment, whatever was lost on the way.
+ */
+export async function miscounted(redis: { cli(...command: string[]): Promise<string> }): Promise<string[]> {
+  const script = `local found = {}
+    for _, key in ipairs(KEYS) do
+      for _, part in ipairs(redis.call('HGETALL', key)) do found[#found + 1] = part end
+    end
+    return found`;
+  const lines = (await redis.cli('EVAL', script, '2', partitionKeys.stock, partitionKeys.holds)).split('\n');
+  const fields = lines.flatMap((name, at) =>
+    at % 2 === 0 && name.startsWith('roxy/') ? [[name, lines[at + 1] ?? '']] : [],
+  );
+  const counted = new Map<string, number>();
+  const held = new Map<string, number>();
+  for (const [name = '', text = ''] of fields) {
+    const words = text.split(' ');
+    if (!text.includes('=')) counted.set(name, Number(words[1]) + Number(words[2]));
+    for (const take of words.filter((word) => word.includes('='))) {
+      const [stockId, quantity] = take.split('=');
+      held.set(`roxy/${stockId}`, (held.get(`roxy/${stockId}`) ?? 0) + Number(quantity));
+    }
+  }
+  return [...counted].flatMap(([name, count]) => {
+    const sum = held.get(name) ?? 0;
+    return count === sum ? [] : [`Redis counts ${count} of ${name}, and its holds are ${sum}`];
+  });
 }
 
 /** The epoch that fences Redis, as Postgres has it. */
