@@ -11,6 +11,7 @@ import type { Api } from './http/api.ts';
 import { sessionCors } from './http/cors.ts';
 import { fingerprintBodies } from './http/idempotency.ts';
 import { strictJson } from './http/json.ts';
+import { openJwks } from './http/jwks.ts';
 import { openApi } from './http/openapi.ts';
 import { probes } from './http/probes.ts';
 import { methodsNotAllowed, problemHandling } from './http/problems.ts';
@@ -20,7 +21,7 @@ import { orderRoutes } from './orders/index.ts';
 import type { DatabaseClock } from './platform/clock.ts';
 import { deriveKeyring } from './platform/crypto.ts';
 import type { RedisConnection } from './platform/redis.ts';
-import { frontendOrigins, openShopCache, shopRoutes } from './shops/index.ts';
+import { apiKeyRoutes, frontendOrigins, openApiKeyVerifier, openShopCache, shopRoutes } from './shops/index.ts';
 
 /** What the process has opened for the app. */
 export type Resources = {
@@ -42,7 +43,9 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   const confirmationKeys = deriveKeyring(config.linkKeys, confirmationPurpose);
   const sessionKeys = deriveKeyring(config.linkKeys, sessionPurpose);
   const cursorKeys = deriveKeyring(config.dataKeys, 'cursor');
+  const sealKeys = deriveKeyring(config.dataKeys, 'sealed answer');
   const shops = openShopCache(pool);
+  const apiKeys = openApiKeyVerifier({ pool, shops });
   const items = openItemCache(pool);
   const stock = stockKeeper(pool, admission);
 
@@ -50,12 +53,19 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   problemHandling(app, publicUrl);
   strictJson(app);
   fingerprintBodies(app);
-  bearerAccess(app, config, clock, (token) => readSession({ shops, sessionKeys }, token));
+  bearerAccess(
+    app,
+    config,
+    config.jwtJwksUrl === null ? null : openJwks(config.jwtJwksUrl, resources.logger),
+    clock,
+    async (token) => (await readSession({ shops, sessionKeys }, token)) ?? (await apiKeys.verify(token)),
+  );
   sessionCors(app, async (shopId) => frontendOrigins(await shops.get(shopId)));
   await openApi(app);
   probes(app, resources);
 
   shopRoutes(app, { pool, shops });
+  apiKeyRoutes(app, { pool, cursorKeys, sealKeys, apiKeys });
   catalogueRoutes(app, {
     pool,
     cursorKeys,

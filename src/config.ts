@@ -23,10 +23,18 @@ export const environmentSchema = Type.Object({
     pattern: '^rediss?://[^,]+(,rediss?://[^,]+)*$',
     description: 'the Redis server, redis:// or rediss://, or some nodes of a Redis Cluster separated by commas',
   }),
-  JWT_SECRET: Type.String({
-    pattern: '^[^,]{32,}(,[^,]{32,})*$',
-    description: 'one or more HS256 secrets of at least 32 characters each, separated by commas',
-  }),
+  JWT_SECRET: Type.Optional(
+    Type.String({
+      pattern: '^[^,]{32,}(,[^,]{32,})*$',
+      description: 'one or more HS256 secrets of at least 32 characters each, separated by commas',
+    }),
+  ),
+  JWT_JWKS_URL: Type.Optional(
+    Type.String({
+      pattern: '^(https://|http://(localhost|127\\.0\\.0\\.1|\\[::1\\])[:/])[^\\s]*$',
+      description: 'where the issuer of JWTs publishes its keys, https://… (http:// only for loopback)',
+    }),
+  ),
   JWT_ISSUER: Type.Optional(Type.String({ minLength: 1, description: 'the `iss` that a JWT must carry' })),
   JWT_AUDIENCE: Type.Optional(Type.String({ minLength: 1, description: 'the `aud` that a JWT must carry' })),
   LINK_KEYS: Type.String({
@@ -49,6 +57,8 @@ export const environmentSchema = Type.Object({
   }),
 });
 
+type VariableName = keyof typeof environmentSchema.properties;
+
 /** Variables that hold secrets: each may also be given as the path of a file in `<NAME>_FILE`. */
 const secretNames = ['DATABASE_URL', 'REDIS_URL', 'JWT_SECRET', 'LINK_KEYS', 'DATA_KEYS'] as const;
 
@@ -62,6 +72,7 @@ export type Config = Readonly<{
   databaseUrl: string;
   redisUrl: string;
   jwtSecrets: readonly string[];
+  jwtJwksUrl: string | null;
   jwtIssuer: string | null;
   jwtAudience: string | null;
   /** The first signs, all verify. */
@@ -95,6 +106,9 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
   }
   const linkKeys = parseKeys('LINK_KEYS', data.LINK_KEYS, problems);
   const dataKeys = parseKeys('DATA_KEYS', data.DATA_KEYS, problems);
+  if (data.JWT_SECRET === undefined && data.JWT_JWKS_URL === undefined) {
+    problems.push('JWT_SECRET and JWT_JWKS_URL are both missing: set what JWTs are verified with');
+  }
   if (values === undefined || problems.length > 0) throw new ConfigError(problems);
 
   return Object.freeze({
@@ -103,7 +117,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
     publicUrl: new URL(values.PUBLIC_URL).origin,
     databaseUrl: values.DATABASE_URL,
     redisUrl: values.REDIS_URL,
-    jwtSecrets: values.JWT_SECRET.split(','),
+    jwtSecrets: values.JWT_SECRET?.split(',') ?? [],
+    jwtJwksUrl: values.JWT_JWKS_URL ?? null,
     jwtIssuer: values.JWT_ISSUER ?? null,
     jwtAudience: values.JWT_AUDIENCE ?? null,
     linkKeys,
@@ -114,20 +129,24 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
 }
 
 /** Some variables alone, for commands that need no more. Throws ConfigError with all that is missing. */
-export function variablesOf<Name extends keyof typeof environmentSchema.properties>(
+export function variablesOf<Name extends VariableName, Optional extends VariableName = never>(
   environment: NodeJS.ProcessEnv,
-  ...names: readonly Name[]
-): Record<Name, string> {
+  names: readonly Name[],
+  optional: readonly Optional[] = [],
+): Record<Name, string> & Partial<Record<Optional, string>> {
   const problems: string[] = [];
   const data = readVariables(environment, problems);
-  const values: Partial<Record<Name, string>> = {};
-  for (const name of names) {
+  const values: Partial<Record<VariableName, string>> = {};
+  for (const name of [...names, ...optional]) {
     const value = data[name];
     if (value !== undefined) values[name] = value;
-    else problems.push(`${name} is missing: ${environmentSchema.properties[name].description}`);
+  }
+  for (const name of names) {
+    if (data[name] === undefined)
+      problems.push(`${name} is missing: ${environmentSchema.properties[name].description}`);
   }
   if (problems.length > 0) throw new ConfigError(problems);
-  return values as Record<Name, string>;
+  return values as Record<Name, string> & Partial<Record<Optional, string>>;
 }
 
 /** What keeps a process from starting, in words; a refused connection has only a code. */

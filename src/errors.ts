@@ -136,6 +136,11 @@ export const problems = {
     title: 'The first request with this key is still running',
     text: 'Send the same request again after `Retry-After` seconds.',
   },
+  idempotent_answer_lost: {
+    status: 409,
+    title: 'The answer to this key can no longer be read',
+    text: 'The first request with this key succeeded, but its answer holds a secret that was encrypted with a key of the service that is gone. Look up what it made, and send new requests with a new key.',
+  },
   link_expired: {
     status: 410,
     title: 'The link has expired',

@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { startProblem } from '../config.ts';
 import { runReconcile } from './reconcile.ts';
+import { makeToken } from './token.ts';
 
 const usage = `npx basketlink <command>
 
@@ -9,23 +10,37 @@ const usage = `npx basketlink <command>
   reconcile --check   checks the books: stock against baskets, orders, outbox, Redis against Postgres; changes nothing
 
 Both read DATABASE_URL and REDIS_URL, and exit with 1 when something differs.
+
+  token --shop <id> --scope "baskets:read baskets:write" [--partner <id>] [--sub <text>] [--ttl-seconds 3600]
+
+Prints a JWT, for those without an issuer. It reads JWT_SECRET, JWT_ISSUER and JWT_AUDIENCE.
 `;
 
+const options = {
+  check: { type: 'boolean', default: false },
+  shop: { type: 'string' },
+  scope: { type: 'string' },
+  partner: { type: 'string' },
+  sub: { type: 'string' },
+  'ttl-seconds': { type: 'string' },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { check: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false } },
-  });
+  const { values, positionals } = parseArgs({ allowPositionals: true, options });
   const [command, ...others] = positionals;
+  const print = (line: string) => void process.stdout.write(`${line}\n`);
   if (values.help) {
     process.stdout.write(usage);
     return 0;
   }
-  if (command !== 'reconcile' || others.length > 0) {
-    process.stderr.write(usage);
-    return 2;
+  if (command === 'reconcile' && others.length === 0) return runReconcile(process.env, values.check, print);
+  if (command === 'token' && others.length === 0) {
+    print(await makeToken(process.env, { ...values, ttlSeconds: values['ttl-seconds'] }));
+    return 0;
   }
-  return runReconcile(process.env, values.check, (line) => process.stdout.write(`${line}\n`));
+  process.stderr.write(usage);
+  return 2;
 }
 
 main().then(

@@ -18,7 +18,7 @@ export async function runReconcile(
   print: (line: string) => void,
   redisKeyPrefix = '',
 ): Promise<number> {
-  const { DATABASE_URL, REDIS_URL } = variablesOf(environment, 'DATABASE_URL', 'REDIS_URL');
+  const { DATABASE_URL, REDIS_URL } = variablesOf(environment, ['DATABASE_URL', 'REDIS_URL']);
   const pool = openPostgres(DATABASE_URL, () => {});
   const redis = openRedis(REDIS_URL, redisKeyPrefix, () => {});
   const admission = openAdmission(redis);

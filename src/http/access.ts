@@ -1,23 +1,26 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { type JWTPayload, errors as joseErrors, jwtVerify } from 'jose';
+import { type JWTPayload, type JWTVerifyGetKey, errors as joseErrors, jwtVerify } from 'jose';
 import type { Config } from '../config.ts';
 import { refuse } from '../errors.ts';
 import type { DatabaseClock } from '../platform/clock.ts';
+import { jwksAlgorithms } from './jwks.ts';
 import { RefusalError } from './problems.ts';
 
-/** What a credential may be allowed to do. */
-type Scope =
-  | 'platform'
-  | 'shop:write'
-  | 'catalogue:read'
-  | 'webhooks:write'
-  | 'baskets:read'
-  | 'baskets:write'
-  | 'customers:login'
-  | 'confirmations:redeem'
-  | 'orders:write';
+/** What a credential of one shop may be allowed to do. */
+export const shopScopes = [
+  'shop:write',
+  'catalogue:read',
+  'webhooks:write',
+  'baskets:read',
+  'baskets:write',
+  'customers:login',
+  'confirmations:redeem',
+  'orders:write',
+] as const;
+export type ShopScope = (typeof shopScopes)[number];
+type Scope = 'platform' | ShopScope;
 
-/** A back end that calls with a JWT. It acts for one shop, and where `partner` is set only for that partner's things. */
+/** A back end that calls with a JWT or an API key. It acts for one shop, and where `partner` is set only for that partner's things. */
 export type ApiCaller = {
   kind: 'api';
   shopId: string | null;
@@ -31,8 +34,11 @@ export type SessionCaller = { kind: 'session'; shopId: string; basketId: string;
 
 export type Caller = ApiCaller | SessionCaller;
 
-/** Who may call a route: any one of the scopes suffices; `session` admits the session token of the basket in the path. */
-type Access = { scopes: readonly Scope[]; session?: true };
+/**
+ * Who may call a route: any one of the scopes suffices; `session` admits the session token of the basket in the path,
+ * `noPartner` nobody who is limited to a partner.
+ */
+type Access = { scopes: readonly Scope[]; session?: true; noPartner?: true };
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -47,14 +53,16 @@ const leewaySeconds = 60;
 
 /**
  * Checks the bearer credential of every route that names an `access`, before its body is read: 401 for no or a bad
- * credential, 403 for one without the scope. The times in a JWT are judged by Postgres' clock, as all times are: a replica
- * whose own is wrong accepts and refuses what the others do. `verifySession` says whose session token a text is, or null.
+ * credential, 403 for one without the scope. JWTs verify with one of the secrets or with a key of `jwks`. The times in a JWT are judged by Postgres' clock, as all times are: a replica
+ * whose own is wrong accepts and refuses what the others do. `verifyOther` says whose session token or API key a text is,
+ * or null.
  */
 export function bearerAccess(
   app: FastifyInstance,
   config: Pick<Config, 'jwtSecrets' | 'jwtIssuer' | 'jwtAudience'>,
+  jwks: JWTVerifyGetKey | null,
   clock: DatabaseClock,
-  verifySession: (token: string) => Promise<SessionCaller | null>,
+  verifyOther: (token: string) => Promise<Caller | null>,
 ): void {
   const secrets = config.jwtSecrets.map((secret) => new TextEncoder().encode(secret));
 
@@ -62,19 +70,27 @@ export function bearerAccess(
     // Decoders ignore padding and spare bits: only the one spelling that was signed is accepted.
     if (token.split('.').some((part) => Buffer.from(part, 'base64url').toString('base64url') !== part)) return null;
     const now = await clock.now();
-    for (const secret of secrets) {
+    const expected = {
+      clockTolerance: leewaySeconds,
+      currentDate: now,
+      ...(config.jwtIssuer === null ? {} : { issuer: config.jwtIssuer }),
+      ...(config.jwtAudience === null ? {} : { audience: config.jwtAudience }),
+    };
+    // A secret verifies HS256 alone and a published key never does: nobody can sign with what everybody may read.
+    const keys = [
+      ...secrets.map((secret) => ({ key: () => secret, algorithms: ['HS256'] })),
+      ...(jwks === null ? [] : [{ key: jwks, algorithms: jwksAlgorithms }]),
+    ];
+    for (const { key, algorithms } of keys) {
       try {
-        const { payload, protectedHeader } = await jwtVerify(token, secret, {
-          algorithms: ['HS256'],
-          clockTolerance: leewaySeconds,
-          currentDate: now,
-          ...(config.jwtIssuer === null ? {} : { issuer: config.jwtIssuer }),
-          ...(config.jwtAudience === null ? {} : { audience: config.jwtAudience }),
-        });
+        const { payload, protectedHeader } = await jwtVerify(token, key, { ...expected, algorithms });
         return callerOf(payload, protectedHeader.typ, now);
       } catch (error) {
-        // Only a wrong signature is a reason to try the next secret of a rotation.
-        if (!(error instanceof joseErrors.JWSSignatureVerificationFailed)) return null;
+        if (error instanceof RefusalError) throw error;
+        // Only of a wrong key is there hope that the next one is right.
+        const isOtherKey =
+          error instanceof joseErrors.JWSSignatureVerificationFailed || error instanceof joseErrors.JOSEAlgNotAllowed;
+        if (!isOtherKey) return null;
       }
     }
     return null;
@@ -85,11 +101,15 @@ export function bearerAccess(
     const access = request.routeOptions.config.access;
     if (!access) return;
     const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    const caller = token === undefined ? null : ((await verifySession(token)) ?? (await verifyJwt(token)));
+    const caller = token === undefined ? null : ((await verifyOther(token)) ?? (await verifyJwt(token)));
     if (caller === null) throw new RefusalError(refuse('unauthorized'));
     if (caller.kind === 'session' ? !access.session : !access.scopes.some((scope) => caller.scopes.has(scope))) {
       const needed = access.scopes.map((scope) => `\`${scope}\``).join(' or ');
       throw new RefusalError(refuse('forbidden', { detail: `This call needs a credential with the scope ${needed}.` }));
+    }
+    if (access.noPartner && caller.kind === 'api' && caller.partner !== null) {
+      const detail = 'This is for the shop itself: use a credential without a `partner`.';
+      throw new RefusalError(refuse('forbidden', { detail }));
     }
     // Only shops themselves are managed without acting for one.
     if (caller.kind === 'api' && caller.shopId === null && !access.scopes.includes('platform')) {
@@ -119,7 +139,7 @@ function callerOf(claims: JWTPayload, type: string | undefined, now: Date): ApiC
 }
 
 /** Whether a value is an id as shops and partners give them: 1 to 128 characters of `A-Z a-z 0-9 _ . : -`. */
-function isId(value: unknown): value is string {
+export function isId(value: unknown): value is string {
   return typeof value === 'string' && /^[A-Za-z0-9_.:-]{1,128}$/.test(value);
 }
 

@@ -1,4 +1,5 @@
 import { createHash, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { CompactEncrypt, compactDecrypt, errors as joseErrors } from 'jose';
 import type { NamedSecret } from '../config.ts';
 
 /** The keys of one purpose: the first of the configured secrets signs, all verify. */
@@ -50,6 +51,26 @@ export function verifyToken(keyring: Keyring, payloadBytes: number | 'any', toke
   bytes.copy(given, 0, head.length);
   const matches = timingSafeEqual(given, tag(key ?? keyring.decoy, head));
   return matches && key ? head.subarray(2 + kidLength) : null;
+}
+
+/** Encrypts a text for storage with the signing key of a keyring: a compact JWE (RFC 7516) that names the key. */
+export async function seal(keyring: Keyring, text: string): Promise<string> {
+  const { kid, key } = keyring.signing;
+  return new CompactEncrypt(Buffer.from(text)).setProtectedHeader({ alg: 'dir', enc: 'A256GCM', kid }).encrypt(key);
+}
+
+/** The text that `seal` encrypted; null when its key is no longer listed, or it was not sealed for this purpose. */
+export async function unseal(keyring: Keyring, sealed: string): Promise<string | null> {
+  try {
+    const { plaintext } = await compactDecrypt(sealed, ({ kid }) => keyring.find(kid ?? '') ?? keyring.decoy, {
+      keyManagementAlgorithms: ['dir'],
+      contentEncryptionAlgorithms: ['A256GCM'],
+    });
+    return Buffer.from(plaintext).toString();
+  } catch (error) {
+    if (error instanceof joseErrors.JOSEError) return null;
+    throw error;
+  }
 }
 
 /** SHA-256 of a text, for fingerprints that are only ever compared. */

@@ -1,3 +1,5 @@
+export { apiKeyRoutes } from './api-keys/routes.ts';
+export { openApiKeyVerifier } from './api-keys/verify.ts';
 export type { Shop } from './model.ts';
 export { shopRoutes } from './routes.ts';
 export { isLocale, mergePatch } from './rules.ts';

@@ -9,7 +9,7 @@ import { schemaRefusal, sendProblem } from '../http/problems.ts';
 import { Id, mergePatchOf, problemResponses, Shared } from '../http/schema.ts';
 import { withTransaction } from '../platform/postgres.ts';
 import { type Shop, ShopAnswer, ShopSettings } from './model.ts';
-import { completeSettings, mergePatch } from './rules.ts';
+import { completeSettings, mayManage, mergePatch } from './rules.ts';
 import { putShop, readShop, type ShopCache } from './store.ts';
 
 const access = { scopes: ['platform', 'shop:write'] } as const;
@@ -22,13 +22,17 @@ export function shopRoutes(app: Api, { pool, shops }: { pool: pg.Pool; shops: Sh
   const responses = { 200: Shared(ShopAnswer), ...problemResponses(400, 401, 403, 404, 422) };
   const exists = async (request: FastifyRequest) => {
     const { shopId } = request.params as Static<typeof params>;
-    return mayManage(request, shopId) && (await readShop(pool, shopId)) !== null;
+    return mayManage(callerOfRequest(request), shopId) && (await readShop(pool, shopId)) !== null;
   };
 
   app.put(
     '/v1/shops/:shopId',
     {
-      config: { access, exists: async (request) => mayManage(request, (request.params as { shopId: string }).shopId) },
+      config: {
+        access,
+        exists: async (request) =>
+          mayManage(callerOfRequest(request), (request.params as Static<typeof params>).shopId),
+      },
       schema: {
         tags: ['Shops'],
         summary: 'Create or replace a shop',
@@ -40,7 +44,7 @@ export function shopRoutes(app: Api, { pool, shops }: { pool: pg.Pool; shops: Sh
     },
     async (request, reply) => {
       const { shopId } = request.params;
-      if (!mayManage(request, shopId)) return sendProblem(reply, refuse('not_found'));
+      if (!mayManage(callerOfRequest(request), shopId)) return sendProblem(reply, refuse('not_found'));
       const settings = completeSettings(request.body);
       if (isRefusal(settings)) return sendProblem(reply, settings);
       const shop = await putShop(pool, shopId, settings, randomBytes(20).toString('hex'));
@@ -66,7 +70,7 @@ export function shopRoutes(app: Api, { pool, shops }: { pool: pg.Pool; shops: Sh
       const { shopId } = request.params;
       const check = request.compileValidationSchema(ShopSettings);
       const result = await withTransaction<Shop | Refusal>(pool, async (tx) => {
-        const shop = mayManage(request, shopId) ? await readShop(tx, shopId, 'lock') : null;
+        const shop = mayManage(callerOfRequest(request), shopId) ? await readShop(tx, shopId, 'lock') : null;
         if (shop === null) return refuse('not_found');
         const merged = mergePatch(settingsOf(shop), request.body);
         if (!check(merged)) return schemaRefusal(check.errors?.[0], 'body');
@@ -87,16 +91,10 @@ export function shopRoutes(app: Api, { pool, shops }: { pool: pg.Pool; shops: Sh
     },
     async (request, reply) => {
       const { shopId } = request.params;
-      const shop = mayManage(request, shopId) ? await readShop(pool, shopId) : null;
+      const shop = mayManage(callerOfRequest(request), shopId) ? await readShop(pool, shopId) : null;
       return shop ? reply.send(toAnswer(shop)) : sendProblem(reply, refuse('not_found'));
     },
   );
-}
-
-/** `platform` manages every shop, `shop:write` its own. */
-function mayManage(request: FastifyRequest, shopId: string): boolean {
-  const caller = callerOfRequest(request);
-  return caller.kind === 'api' && (caller.scopes.has('platform') || caller.shopId === shopId);
 }
 
 function settingsOf(shop: Shop): Record<string, unknown> {

@@ -1,5 +1,6 @@
 import type { Static } from '@sinclair/typebox';
 import { type Refusal, refuse } from '../errors.ts';
+import type { Caller } from '../http/access.ts';
 import { currencyExponent } from '../money/index.ts';
 import type { Settings, ShopSettings } from './model.ts';
 import { normaliseUrl } from './urls.ts';
@@ -78,4 +79,9 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Whether a caller manages a shop: `platform` every one, `shop:write` its own. */
+export function mayManage(caller: Caller, shopId: string): boolean {
+  return caller.kind === 'api' && (caller.scopes.has('platform') || caller.shopId === shopId);
 }

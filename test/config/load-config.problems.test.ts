@@ -45,6 +45,22 @@ t.test('a complete environment is read into one frozen configuration with the de
   t.same(problemsOf({ ...complete, JWT_ISSUER: '', PORT: '' }), [], 'an empty value is one that is not set');
 });
 
+t.test('tokens may be verified with a secret, with published keys, or with both, but with something', async (t) => {
+  const { JWT_SECRET, ...without } = complete;
+  const published = { JWT_JWKS_URL: 'https://issuer.example/keys' };
+  t.match(problemsOf(without), [/JWT_SECRET and JWT_JWKS_URL are both missing/]);
+  t.match(loadConfig({ ...without, ...published }), { jwtSecrets: [], jwtJwksUrl: published.JWT_JWKS_URL });
+  t.match(loadConfig({ ...complete, ...published }), { jwtSecrets: [JWT_SECRET] });
+  for (const url of [
+    'http://issuer.example/keys',
+    'ftp://issuer.example',
+    'issuer.example',
+    'http://localhost.evil/',
+  ]) {
+    t.match(problemsOf({ ...without, JWT_JWKS_URL: url }), [/^JWT_JWKS_URL does not fit/], url);
+  }
+});
+
 t.test('every problem is named at once, each with its variable, and none with a value', async (t) => {
   const leaky = 'PLEASE-DO-NOT-PRINT-ME';
   const environment = {

@@ -6,6 +6,7 @@ import type { Test } from 'tap';
 import type { Config } from '../../src/config.ts';
 import { freePort } from '../../src/dev/services.ts';
 import { startService } from '../../src/server.ts';
+import { until } from './until.ts';
 
 /** What mintToken signs with. */
 export const jwtSecret = 'the secret that signs the tokens of every test';
@@ -58,6 +59,7 @@ export async function startTestService(
     databaseUrl: overrides.databaseUrl ?? (await createDatabase(t)),
     redisUrl: fromRunner('TEST_REDIS_URL'),
     jwtSecrets: [jwtSecret],
+    jwtJwksUrl: null,
     jwtIssuer: null,
     jwtAudience: null,
     linkKeys: [{ kid: 'l1', secret: 'the secret that signs the start links of tests' }],
@@ -68,6 +70,10 @@ export async function startTestService(
   };
   const service = await startService(config, { redisKeyPrefix });
   t.teardown(() => service.stop());
+  if (config.redisUrl === fromRunner('TEST_REDIS_URL')) {
+    // On a machine that is still busy starting the service goes on without: then Redis would know nothing for seconds.
+    await until('Redis is in use', 10_000, async () => service.admission.epoch() !== null);
+  }
   return { ...service, config, redisKeyPrefix };
 }
 
