@@ -69,13 +69,12 @@ export async function withTransaction<T>(
   keep: (result: T) => boolean = (result) => !isRefusal(result),
 ): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
-    const client = await pool.connect();
     let broken: Error | undefined;
     // The pool listens on idle connections only: one that dies in a transaction would end the process.
     const onError = (error: Error) => {
       broken = error;
     };
-    client.on('error', onError);
+    const client = await connect(pool, onError);
     try {
       await client.query('BEGIN');
       const result = await work(client);
@@ -92,6 +91,20 @@ export async function withTransaction<T>(
       client.release(broken);
     }
   }
+}
+
+/**
+ * Takes a connection from the pool and listens to it from the same moment on: an awaited `pool.connect` comes too late
+ * for the end of a connection that Postgres has sent together with its beginning.
+ */
+function connect(pool: pg.Pool, onError: (error: Error) => void): Promise<pg.PoolClient> {
+  return new Promise((resolve, reject) => {
+    pool.connect((error, client) => {
+      if (client === undefined) return reject(error);
+      client.on('error', onError);
+      resolve(client);
+    });
+  });
 }
 
 const aloneForAtMost = '60s';

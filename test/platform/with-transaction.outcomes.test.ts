@@ -1,9 +1,12 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import t from 'tap';
 import { refuse } from '../../src/errors.ts';
 import { openPostgres, type Queryable, withTransaction } from '../../src/platform/postgres.ts';
 import { createDatabase } from '../support/service.ts';
 
-const pool = openPostgres(await createDatabase(t), () => {});
+const url = await createDatabase(t);
+const pool = openPostgres(url, () => {});
 t.teardown(() => pool.end());
 await pool.query('CREATE TABLE counters (id integer PRIMARY KEY, n integer NOT NULL)');
 await pool.query('INSERT INTO counters VALUES (1, 0), (2, 0)');
@@ -89,4 +92,38 @@ t.test('a connection that broke inside a transaction is not used again', async (
   );
   t.same(new Set(after), new Set([1]));
   t.same(await counts(), [20, 0]);
+});
+
+t.test('a connection that Postgres ends in the moment it begins fails its transaction, and nothing else', async (t) => {
+  const target = new URL(url);
+  const { port, hostname } = target;
+  const ready = Buffer.from('Z\0\0\0\x05I', 'latin1');
+  const fields = 'SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0';
+  const fatal = Buffer.concat([
+    Buffer.from('E\0\0\0', 'latin1'),
+    Buffer.from([fields.length + 4]),
+    Buffer.from(fields),
+  ]);
+  let ending = true;
+  const server = createServer((client) => {
+    const upstream = connect(Number(port), hostname);
+    for (const socket of [client, upstream]) socket.on('error', () => {});
+    client.on('close', () => upstream.destroy()).pipe(upstream);
+    upstream.on('close', () => client.destroy());
+    upstream.on('data', (bytes: Buffer) => {
+      // In one piece, so that both are read before anybody who waits for the connection has it.
+      if (ending && bytes.includes(ready)) client.end(Buffer.concat([bytes, fatal]));
+      else client.write(bytes);
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  target.port = String((server.address() as AddressInfo).port);
+  const proxied = openPostgres(target.href, () => {});
+  t.teardown(async () => {
+    await proxied.end();
+    server.close();
+  });
+  await t.rejects(withTransaction(proxied, async (tx) => tx.query('SELECT 1')));
+  ending = false;
+  t.equal(await withTransaction(proxied, async (tx) => (await tx.query('SELECT 1')).rowCount), 1);
 });
