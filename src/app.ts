@@ -16,10 +16,10 @@ import { openApi } from './http/openapi.ts';
 import { probes } from './http/probes.ts';
 import { methodsNotAllowed, problemHandling } from './http/problems.ts';
 import { makeFastify } from './http/requests.ts';
-import { linkRoutes, startLinkOf, startLinkPurpose } from './links/index.ts';
+import { linkKidOf, linkRoutes, openLaravelKeys, startLinkOf, startLinkPurpose } from './links/index.ts';
 import { orderRoutes } from './orders/index.ts';
 import type { DatabaseClock } from './platform/clock.ts';
-import { deriveKeyring } from './platform/crypto.ts';
+import { deriveKeyring, sealPurpose } from './platform/crypto.ts';
 import type { RedisConnection } from './platform/redis.ts';
 import { apiKeyRoutes, frontendOrigins, openApiKeyVerifier, openShopCache, shopRoutes } from './shops/index.ts';
 
@@ -43,8 +43,9 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   const confirmationKeys = deriveKeyring(config.linkKeys, confirmationPurpose);
   const sessionKeys = deriveKeyring(config.linkKeys, sessionPurpose);
   const cursorKeys = deriveKeyring(config.dataKeys, 'cursor');
-  const sealKeys = deriveKeyring(config.dataKeys, 'sealed answer');
+  const sealKeys = deriveKeyring(config.dataKeys, sealPurpose);
   const shops = openShopCache(pool);
+  const linkKeys = { startLinkKeys, laravelKeys: openLaravelKeys(sealKeys) };
   const apiKeys = openApiKeyVerifier({ pool, shops });
   const items = openItemCache(pool);
   const stock = stockKeeper(pool, admission);
@@ -64,7 +65,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   await openApi(app);
   probes(app, resources);
 
-  shopRoutes(app, { pool, shops });
+  shopRoutes(app, { pool, shops, sealKeys });
   apiKeyRoutes(app, { pool, cursorKeys, sealKeys, apiKeys });
   catalogueRoutes(app, {
     pool,
@@ -79,16 +80,16 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     items,
     admission,
     cursorKeys,
-    linkKid: startLinkKeys.signing.kid,
+    linkKid: (shop) => linkKidOf(linkKeys, shop),
     suspect: resources.suspect,
     commit: openCommitQueue(pool, admission.sawEpoch),
-    startLink: (basket, linkKid) => startLinkOf({ shops, startLinkKeys, publicUrl }, basket, linkKid),
+    startLink: (basket, linkKid) => startLinkOf({ ...linkKeys, shops, publicUrl }, basket, linkKid),
   });
   linkRoutes(app, {
     pool,
     clock,
     shops,
-    startLinkKeys,
+    ...linkKeys,
     publicUrl,
     mintConfirmation: async ({ basketId, linkGeneration }, { shopNumber }) =>
       writeConfirmation(confirmationKeys, { shopNumber, basketId, linkGeneration, issuedAt: await clock.now() }),

@@ -258,11 +258,6 @@ export const problems = {
     title: 'The settings contradict each other',
     text: '`errors` names the settings and says why.',
   },
-  laravel_keys_missing: {
-    status: 422,
-    title: 'Laravel links need keys',
-    text: 'Register the shop’s Laravel keys before switching `link.format` to "laravel".',
-  },
   package_id_used: {
     status: 422,
     title: 'The packageId belongs to another item',

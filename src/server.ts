@@ -13,10 +13,12 @@ import {
   startSweeper,
 } from './holds/index.ts';
 import { openDatabaseClock } from './platform/clock.ts';
+import { deriveKeyring, sealPurpose } from './platform/crypto.ts';
 import { openLogger } from './platform/logger.ts';
 import { assertMigrated } from './platform/migrations.ts';
 import { openPostgres } from './platform/postgres.ts';
 import { openRedis, type RedisConnection } from './platform/redis.ts';
+import { resealLaravelKeys } from './shops/index.ts';
 
 /** A running service. `url` is where it listens. */
 export type Service = {
@@ -44,6 +46,7 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
   let draining = false;
   try {
     await assertMigrated(pool);
+    await resealLaravelKeys(pool, deriveKeyring(config.dataKeys, sealPurpose));
     const admission = openAdmission(redis);
     const metrics = new Registry();
     const keeper = await startKeeper({ pool, admission, logger, metrics: holdMetrics(metrics) }, redis);

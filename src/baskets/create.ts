@@ -23,8 +23,8 @@ export type CreateDeps = {
   suspect: (shopId: string, stockIds: readonly string[]) => void;
   /** Commits one creation, alone or together with others that wait. */
   commit: CommitCreation;
-  /** The id of the key that signs start links now: an answer that is given again must be signed with the same. */
-  linkKid: string;
+  /** The id of the key that signs a shop's start links now: an answer that is given again must be signed with the same. */
+  linkKid: (shop: Shop) => Promise<string>;
 };
 
 /** A created basket. `answer` is what is stored under the idempotency key beside the snapshot. */
@@ -88,7 +88,7 @@ async function attempt(
 
   const takes = takesOf(lines);
   const versions = new Map([...items.values()].map((item) => [item.stockId, item.catalogueVersion]));
-  const answer: CreateAnswer = { linkKid: body.generateBasketUrl ? deps.linkKid : null };
+  const answer: CreateAnswer = { linkKid: body.generateBasketUrl ? await deps.linkKid(shop) : null };
   const creation: Creation = {
     shopId,
     shopVersion: shop.version,

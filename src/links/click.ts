@@ -2,13 +2,21 @@ import type pg from 'pg';
 import { type Basket, isLive, readBasket } from '../baskets/index.ts';
 import { readEvents } from '../catalogue/index.ts';
 import type { ProblemCode } from '../errors.ts';
+import { isId } from '../http/access.ts';
 import type { DatabaseClock } from '../platform/clock.ts';
 import type { Keyring } from '../platform/crypto.ts';
 import type { Shop, ShopCache } from '../shops/index.ts';
+import { proveLaravelLink, type ReadLaravelKeys, shopNamedIn } from './laravel.ts';
 import { readStartToken, type StartLink } from './token.ts';
 
 /** What a click works with. */
-export type ClickDeps = { pool: pg.Pool; clock: DatabaseClock; shops: ShopCache; startLinkKeys: Keyring };
+export type ClickDeps = {
+  pool: pg.Pool;
+  clock: DatabaseClock;
+  shops: ShopCache;
+  startLinkKeys: Keyring;
+  laravelKeys: ReadLaravelKeys;
+};
 
 /** The event that an item of the basket belongs to, as the click page names it. */
 export type ClickedEvent = { name: string; startsAt: Date | null; status: string };
@@ -19,7 +27,8 @@ export type Click =
   | { outcome: 'refused'; code: ProblemCode; shop: Shop; basketId: string }
   | { outcome: 'proven'; shop: Shop; basket: Basket; events: ClickedEvent[] };
 
-type Proven = { link: StartLink; now: Date; basket: Basket; events: ClickedEvent[] };
+type SaidByLink = Pick<StartLink, 'basketId' | 'generation' | 'expiresAt'>;
+type Proven = { link: SaidByLink; now: Date; basket: Basket; events: ClickedEvent[] };
 
 /**
  * The checks of a proven link, in the order in which they are made: the first that fails is the answer. Redemption makes
@@ -36,15 +45,30 @@ export const linkChecks: readonly { code: ProblemCode; fails: (proven: Proven) =
   { code: 'event_suspended', fails: ({ events }) => events.some(({ status }) => status === 'suspended') },
 ];
 
+const invalid = { outcome: 'refused', code: 'link_invalid', shop: null, basketId: null } as const;
+
 /** Follows a start link as far as it goes. Reads only: whoever opens it, however often, nothing changes. */
 export async function followStartLink(deps: ClickDeps, token: string): Promise<Click> {
   const link = readStartToken(deps.startLinkKeys, token);
   const shop = link && (await deps.shops.byNumber(link.shopNumber));
-  if (!link || !shop) return { outcome: 'refused', code: 'link_invalid', shop: null, basketId: null };
+  return link && shop ? followProven(deps, shop, link, await deps.clock.now()) : invalid;
+}
+
+/** The same for one in Laravel's format, by its whole URL. Of the shop that it names only the keys are used before they prove it. */
+export async function followLaravelLink(deps: ClickDeps, basketId: string, url: string): Promise<Click> {
+  const shopId = shopNamedIn(url);
+  const shop = isId(shopId) ? await deps.shops.get(shopId) : null;
+  const now = await deps.clock.now();
+  const link = proveLaravelLink(url, shop && (await deps.laravelKeys(shop)), now);
+  if (link === null || shop === null) return invalid;
+  if (link === 'expired') return { outcome: 'refused', code: 'link_expired', shop, basketId };
+  return followProven(deps, shop, { ...link, basketId }, now);
+}
+
+async function followProven(deps: ClickDeps, shop: Shop, link: SaidByLink, now: Date): Promise<Click> {
   const { shopId } = shop;
   const { basketId } = link;
-  const now = await deps.clock.now();
-  const found = link.expiresAt <= now ? null : await readBasket(deps.pool, shopId, basketId);
+  const found = link.expiresAt <= now || !isId(basketId) ? null : await readBasket(deps.pool, shopId, basketId);
   if (found === null) {
     return { outcome: 'refused', code: link.expiresAt <= now ? 'link_expired' : 'basket_expired', shop, basketId };
   }

@@ -10,28 +10,43 @@ import {
   notLive,
   saveBasket,
 } from '../baskets/index.ts';
-import type { Refusal } from '../errors.ts';
+import { type Refusal, refuse } from '../errors.ts';
 import type { Keyring } from '../platform/crypto.ts';
-import type { ShopCache } from '../shops/index.ts';
+import type { Shop, ShopCache } from '../shops/index.ts';
 import { outerExpiry } from './click.ts';
+import { laravelKidOf, laravelKidPrefix, type ReadLaravelKeys, writeLaravelLink } from './laravel.ts';
 import { writeStartToken } from './token.ts';
 
+/** What start links are signed with. */
+export type LinkKeys = { startLinkKeys: Keyring; laravelKeys: ReadLaravelKeys };
 /** What start links are made with. */
-export type MintDeps = { pool: pg.Pool; shops: ShopCache; startLinkKeys: Keyring; publicUrl: string };
+export type MintDeps = LinkKeys & { pool: pg.Pool; shops: ShopCache; publicUrl: string };
+
+/**
+ * The id of the key that signs a shop's links now: one of its own where it has asked for Laravel's format and registered
+ * keys, else the first of the service's.
+ */
+export async function linkKidOf({ startLinkKeys, laravelKeys }: LinkKeys, shop: Shop): Promise<string> {
+  const [first] = shop.link.format === 'laravel' ? ((await laravelKeys(shop))?.keys ?? []) : [];
+  return first === undefined ? startLinkKeys.signing.kid : laravelKidOf(first);
+}
 
 /**
  * The start link of a basket: of the generation it is in, signed with the key `kid`, or the first when that is no longer
  * listed. The same basket and key always give the same link.
  */
 export async function startLinkOf(
-  deps: Pick<MintDeps, 'shops' | 'startLinkKeys' | 'publicUrl'>,
+  deps: Pick<MintDeps, 'shops' | 'publicUrl' | keyof LinkKeys>,
   basket: Basket,
   kid: string,
 ): Promise<string> {
   const shop = await deps.shops.get(basket.shopId);
   if (shop === null) throw new Error('a basket lost its shop');
-  const { basketId, linkGeneration: generation } = basket;
+  const { shopId, basketId, linkGeneration: generation } = basket;
   const link = { shopNumber: shop.shopNumber, basketId, generation, expiresAt: outerExpiry(basket) };
+  const own = kid.startsWith(laravelKidPrefix) ? ((await deps.laravelKeys(shop))?.keys ?? []) : [];
+  const key = own.find((one) => laravelKidOf(one) === kid) ?? own[0];
+  if (key !== undefined) return writeLaravelLink(deps.publicUrl, key, { ...link, shopId });
   return `${deps.publicUrl}/b/${writeStartToken(deps.startLinkKeys, link, kid)}`;
 }
 
@@ -63,18 +78,21 @@ export function revokeStartLinks(
   return newGeneration(deps, caller, basketId, conditions, sessions ? { sessionId: null } : {});
 }
 
-function newGeneration(
+async function newGeneration(
   deps: MintDeps,
   caller: BasketCaller,
   basketId: string,
   conditions: Conditions,
   change: { linkMinterMayLogIn?: boolean; sessionId?: null },
 ): Promise<Answered | Refusal> {
+  const shop = await deps.shops.get(caller.shopId);
+  if (shop === null) return refuse('not_found');
+  const linkKid = await linkKidOf(deps, shop);
   return changeBasket(deps.pool, caller, basketId, conditions, async ({ tx, basket, now }) => {
     const seen = asOf(basket, now);
     if (!isLive(seen)) return notLive(seen);
     const next = { ...change, linkGeneration: basket.linkGeneration + 1 };
     const saved = await saveBasket(tx, basket, next, 'basket.updated');
-    return { basket: saved, answer: { linkKid: deps.startLinkKeys.signing.kid } };
+    return { basket: saved, answer: { linkKid } };
   });
 }

@@ -16,7 +16,8 @@ import { sendProblem } from '../http/problems.ts';
 import { OneOf, Shared, strict } from '../http/schema.ts';
 import { formatMoney, totalsOf } from '../money/index.ts';
 import { frontendOrigins, type Shop, withParameters } from '../shops/index.ts';
-import { type Click, type ClickDeps, followStartLink, linkModeOf } from './click.ts';
+import { type Click, type ClickDeps, followLaravelLink, followStartLink, linkModeOf } from './click.ts';
+import { laravelParameters } from './laravel.ts';
 import { mintStartLink, revokeStartLinks, startLinkOf } from './mint.ts';
 import { continuePage, problemPage } from './page.ts';
 import { isCrossSite, isPersonsNavigation } from './visitor.ts';
@@ -28,7 +29,7 @@ export type LinkRouteDeps = ClickDeps & {
   mintConfirmation: (basket: Basket, shop: Shop) => Promise<string>;
 };
 
-/** `POST` and `DELETE /v1/baskets/{id}/link`, and `GET`, `HEAD` and `POST /b/{token}`: the start link itself. */
+/** `POST` and `DELETE /v1/baskets/{id}/link`, and `GET`, `HEAD` and `POST` of the start link itself. */
 export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
   const minting = { access: { scopes: ['baskets:write'] }, exists: basketExists(deps.pool) } as const;
   const shared = {
@@ -93,41 +94,59 @@ export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
         .header('referrer-policy', 'same-origin')
         .header('content-security-policy', contentSecurityPolicy({ formActionOrigins: [] }));
     });
-    const schema = { tags: ['Start link'], params: Type.Object({ token: Type.String() }) };
+    const open = async (request: FastifyRequest, reply: FastifyReply, click: Click) => {
+      if (click.outcome === 'refused') return sendRefusal(request, reply, click);
+      const { shop, basket } = click;
+      const { mode, askedFor } = linkModeOf(shop, basket);
+      const redirectAskedFor = mode === 'redirect' && askedFor;
+      if (mode === 'redirect' && isPersonsNavigation(request.method, request.headers, redirectAskedFor)) {
+        return sendToShop(request, reply, deps, shop, basket);
+      }
+      return reply
+        .header('content-security-policy', contentSecurityPolicy({ formActionOrigins: frontendOrigins(shop) }))
+        .type('text/html; charset=utf-8')
+        .send(continuePageOf(click));
+    };
+    const press = async (request: FastifyRequest, reply: FastifyReply, follow: () => Promise<Click>) => {
+      if (isCrossSite(request.headers, deps.publicUrl)) {
+        return sendRefusal(request, reply, { code: 'cross_site', shop: null, basketId: null });
+      }
+      const click = await follow();
+      if (click.outcome === 'refused') return sendRefusal(request, reply, click);
+      return sendToShop(request, reply, deps, click.shop, click.basket);
+    };
 
+    const schema = { tags: ['Start link'], params: Type.Object({ token: Type.String() }) };
     scope.get(
       '/b/:token',
       { schema: { ...schema, summary: 'Open a start link', operationId: 'openStartLink' } },
-      async (request, reply) => {
-        const click = await followStartLink(deps, request.params.token);
-        if (click.outcome === 'refused') return sendRefusal(request, reply, click);
-        const { shop, basket } = click;
-        const { mode, askedFor } = linkModeOf(shop, basket);
-        const redirectAskedFor = mode === 'redirect' && askedFor;
-        if (mode === 'redirect' && isPersonsNavigation(request.method, request.headers, redirectAskedFor)) {
-          return sendToShop(request, reply, deps, shop, basket);
-        }
-        return reply
-          .header('content-security-policy', contentSecurityPolicy({ formActionOrigins: frontendOrigins(shop) }))
-          .type('text/html; charset=utf-8')
-          .send(continuePageOf(click));
-      },
+      async (request, reply) => open(request, reply, await followStartLink(deps, request.params.token)),
     );
-
     scope.post(
       '/b/:token',
       { schema: { ...schema, summary: 'Press the button of the start link’s page', operationId: 'pressStartLink' } },
-      async (request, reply) => {
-        if (isCrossSite(request.headers, deps.publicUrl)) {
-          return sendRefusal(request, reply, { code: 'cross_site', shop: null, basketId: null });
-        }
-        const click = await followStartLink(deps, request.params.token);
-        if (click.outcome === 'refused') return sendRefusal(request, reply, click);
-        return sendToShop(request, reply, deps, click.shop, click.basket);
-      },
+      (request, reply) => press(request, reply, () => followStartLink(deps, request.params.token)),
+    );
+
+    const laravelSchema = { tags: ['Start link'], params: Type.Object({ basketId: Type.String() }) };
+    // As it was sent: what is signed is every byte of it.
+    const urlOf = (request: FastifyRequest) => deps.publicUrl + (request.raw.url ?? '');
+    scope.get(
+      '/basket/start/:basketId',
+      { schema: { ...laravelSchema, summary: 'Open a link in Laravel’s format', operationId: 'openLaravelLink' } },
+      async (request, reply) =>
+        open(request, reply, await followLaravelLink(deps, request.params.basketId, urlOf(request))),
+    );
+    scope.post(
+      '/basket/start/:basketId',
+      { schema: { ...laravelSchema, summary: 'Press the button of its page', operationId: 'pressLaravelLink' } },
+      (request, reply) => press(request, reply, () => followLaravelLink(deps, request.params.basketId, urlOf(request))),
     );
   });
 }
+
+/** What a click never passes on: our own. */
+const ownParameters = ['token', ...laravelParameters];
 
 async function sendToShop(
   request: FastifyRequest,
@@ -138,7 +157,7 @@ async function sendToShop(
 ): Promise<FastifyReply> {
   const url = new URL(shop.frontend.confirmUrl);
   for (const [name, value] of new URL(request.url, deps.publicUrl).searchParams) {
-    if (name !== 'token' && isPassed(name, shop.link.passParams)) url.searchParams.append(name, value);
+    if (!ownParameters.includes(name) && isPassed(name, shop.link.passParams)) url.searchParams.append(name, value);
   }
   url.searchParams.set('token', await deps.mintConfirmation(basket, shop));
   return reply.header('referrer-policy', 'no-referrer').redirect(url.href, 303);

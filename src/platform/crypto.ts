@@ -1,5 +1,5 @@
 import { createHash, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
-import { CompactEncrypt, compactDecrypt, errors as joseErrors } from 'jose';
+import { CompactEncrypt, compactDecrypt, decodeProtectedHeader, errors as joseErrors } from 'jose';
 import type { NamedSecret } from '../config.ts';
 
 /** The keys of one purpose: the first of the configured secrets signs, all verify. */
@@ -53,6 +53,9 @@ export function verifyToken(keyring: Keyring, payloadBytes: number | 'any', toke
   return matches && key ? head.subarray(2 + kidLength) : null;
 }
 
+/** The purpose of the keys that secrets are stored under. */
+export const sealPurpose = 'sealed';
+
 /** Encrypts a text for storage with the signing key of a keyring: a compact JWE (RFC 7516) that names the key. */
 export async function seal(keyring: Keyring, text: string): Promise<string> {
   const { kid, key } = keyring.signing;
@@ -71,6 +74,11 @@ export async function unseal(keyring: Keyring, sealed: string): Promise<string |
     if (error instanceof joseErrors.JOSEError) return null;
     throw error;
   }
+}
+
+/** Whether a text was sealed with the key of this id. */
+export function isSealedWith(kid: string, sealed: string): boolean {
+  return decodeProtectedHeader(sealed).kid === kid;
 }
 
 /** SHA-256 of a text, for fingerprints that are only ever compared. */

@@ -78,6 +78,31 @@ export const ShopAnswer = Type.Intersect(
   { $id: 'Shop' },
 );
 
+const ownLinkParameters = ['expires', 'g', 'shop', 'signature'];
+
+/** Under which keys a shop's own Laravel application signs links, the first of them signing; written and never shown. */
+export const LaravelKeysBody = Type.Object(
+  {
+    keys: Type.Array(Type.String({ minLength: 16, maxLength: 512 }), {
+      maxItems: 10,
+      uniqueItems: true,
+      description: 'APP_KEY as it stands there, with `base64:`, then APP_PREVIOUS_KEYS. None: links are tokens again.',
+    }),
+    ignoredParameters: Type.Array(Type.String({ minLength: 1, maxLength: 100 }), {
+      default: [],
+      maxItems: 100,
+      description: `What mail programs and campaigns may append. None of ${ownLinkParameters.join(', ')}.`,
+    }),
+  },
+  strict,
+);
+export type LaravelKeys = Static<typeof LaravelKeysBody>;
+
+/** Of the parameters that shall be ignored, those that a link cannot do without. */
+export function notIgnorable({ ignoredParameters }: LaravelKeys): string[] {
+  return ignoredParameters.filter((name) => ownLinkParameters.includes(name));
+}
+
 /** A tenant with its settings, as the other rooms see it. */
 export type Shop = Settings & {
   shopId: string;
@@ -86,6 +111,8 @@ export type Shop = Settings & {
   /** Raised by every change, so that a creation can tell that it used old settings. */
   version: number;
   publicToken: string;
+  /** Its LaravelKeys, encrypted; null when it has none. */
+  sealedLaravelKeys: string | null;
   createdAt: Date;
   updatedAt: Date;
 };

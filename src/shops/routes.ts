@@ -7,16 +7,20 @@ import { callerOfRequest } from '../http/access.ts';
 import type { Api } from '../http/api.ts';
 import { schemaRefusal, sendProblem } from '../http/problems.ts';
 import { Id, mergePatchOf, problemResponses, Shared } from '../http/schema.ts';
+import { type Keyring, seal } from '../platform/crypto.ts';
 import { withTransaction } from '../platform/postgres.ts';
-import { type Shop, ShopAnswer, ShopSettings } from './model.ts';
+import { LaravelKeysBody, notIgnorable, type Shop, ShopAnswer, ShopSettings } from './model.ts';
 import { completeSettings, mayManage, mergePatch } from './rules.ts';
-import { putShop, readShop, type ShopCache } from './store.ts';
+import { putLaravelKeys, putShop, readShop, type ShopCache } from './store.ts';
 
 const access = { scopes: ['platform', 'shop:write'] } as const;
 const params = Type.Object({ shopId: Id });
 
-/** `PUT`, `PATCH` and `GET /v1/shops/{shopId}`. */
-export function shopRoutes(app: Api, { pool, shops }: { pool: pg.Pool; shops: ShopCache }): void {
+/** `PUT`, `PATCH` and `GET /v1/shops/{shopId}`, `PUT /v1/shops/{shopId}/laravel-keys`. */
+export function shopRoutes(
+  app: Api,
+  { pool, shops, sealKeys }: { pool: pg.Pool; shops: ShopCache; sealKeys: Keyring },
+): void {
   app.addSchema(ShopSettings);
   app.addSchema(ShopAnswer);
   const responses = { 200: Shared(ShopAnswer), ...problemResponses(400, 401, 403, 404, 422) };
@@ -95,14 +99,46 @@ export function shopRoutes(app: Api, { pool, shops }: { pool: pg.Pool; shops: Sh
       return shop ? reply.send(toAnswer(shop)) : sendProblem(reply, refuse('not_found'));
     },
   );
+
+  app.put(
+    '/v1/shops/:shopId/laravel-keys',
+    {
+      config: { access: { ...access, noPartner: true }, exists },
+      schema: {
+        tags: ['Shops'],
+        summary: 'Register the keys of start links in Laravel’s format',
+        operationId: 'putLaravelKeys',
+        params,
+        body: LaravelKeysBody,
+        response: { 204: Type.Null(), ...problemResponses(400, 401, 403, 404, 422) },
+      },
+    },
+    async (request, reply) => {
+      const { shopId } = request.params;
+      if (!mayManage(callerOfRequest(request), shopId)) return sendProblem(reply, refuse('not_found'));
+      const [needed] = notIgnorable(request.body);
+      if (needed !== undefined) {
+        const detail = `cannot name ${needed}: a link needs it`;
+        const errors = [{ pointer: '/ignoredParameters', detail }];
+        return sendProblem(
+          reply,
+          refuse('invalid_settings', { detail: `/ignoredParameters ${detail}.`, extensions: { errors } }),
+        );
+      }
+      const sealed = request.body.keys.length === 0 ? null : await seal(sealKeys, JSON.stringify(request.body));
+      if (!(await putLaravelKeys(pool, shopId, sealed))) return sendProblem(reply, refuse('not_found'));
+      shops.forget(shopId);
+      return reply.code(204).send(null);
+    },
+  );
 }
 
 function settingsOf(shop: Shop): Record<string, unknown> {
-  const { shopId, shopNumber, version, publicToken, createdAt, updatedAt, ...settings } = shop;
+  const { shopId, shopNumber, version, publicToken, sealedLaravelKeys, createdAt, updatedAt, ...settings } = shop;
   return settings;
 }
 
 function toAnswer(shop: Shop): Static<typeof ShopAnswer> {
-  const { shopNumber, version, createdAt, updatedAt, ...shown } = shop;
+  const { shopNumber, version, sealedLaravelKeys, createdAt, updatedAt, ...shown } = shop;
   return { ...shown, createdAt: createdAt.toISOString(), updatedAt: updatedAt.toISOString() };
 }

@@ -28,7 +28,6 @@ export function completeSettings(written: Static<typeof ShopSettings>): Settings
     errors.push({ pointer: '/basket/maxLifetimeSeconds', detail: 'must be at least ttlSeconds' });
   }
   if (!isLocale(written.locale)) errors.push({ pointer: '/locale', detail: 'must be a BCP 47 language tag' });
-  if (written.link.format === 'laravel') return refuse('laravel_keys_missing');
   const settings: Settings = {
     ...written,
     supportUrl: written.supportUrl === null ? null : url('/supportUrl', written.supportUrl),

@@ -9,11 +9,12 @@ type Row = {
   version: number;
   settings: Settings;
   public_token: string;
+  laravel_keys: string | null;
   created_at: Date;
   updated_at: Date;
 };
 
-const columns = 'shop_id, shop_number, version, settings, public_token, created_at, updated_at';
+const columns = 'shop_id, shop_number, version, settings, public_token, laravel_keys, created_at, updated_at';
 
 function toShop(row: Row): Shop {
   return {
@@ -22,6 +23,7 @@ function toShop(row: Row): Shop {
     shopNumber: row.shop_number,
     version: row.version,
     publicToken: row.public_token,
+    sealedLaravelKeys: row.laravel_keys,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };
@@ -39,6 +41,29 @@ export async function putShop(db: Queryable, shopId: string, settings: Settings,
   const [row] = rows;
   if (!row) throw new Error('an upsert gave no row');
   return toShop(row);
+}
+
+/** Keeps a shop's keys of Laravel links, encrypted; false when there is no such shop. */
+export async function putLaravelKeys(db: Queryable, shopId: string, sealed: string | null): Promise<boolean> {
+  const { rowCount } = await db.query('UPDATE shops SET laravel_keys = $2 WHERE shop_id = $1', [shopId, sealed]);
+  return rowCount === 1;
+}
+
+/** The keys of Laravel links of all shops, encrypted as they are. */
+export async function listLaravelKeys(db: Queryable): Promise<{ shopId: string; sealed: string }[]> {
+  const { rows } = await db.query<{ shopId: string; sealed: string }>(
+    'SELECT shop_id AS "shopId", laravel_keys AS sealed FROM shops WHERE laravel_keys IS NOT NULL',
+  );
+  return rows;
+}
+
+/** Replaces a shop's keys of Laravel links by the same encrypted otherwise, unless they have changed. */
+export async function replaceLaravelKeys(db: Queryable, shopId: string, before: string, sealed: string): Promise<void> {
+  await db.query('UPDATE shops SET laravel_keys = $3 WHERE shop_id = $1 AND laravel_keys = $2', [
+    shopId,
+    before,
+    sealed,
+  ]);
 }
 
 /** Reads a shop as it is now; with `lock` it stays so until the transaction ends. */

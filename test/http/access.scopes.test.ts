@@ -23,6 +23,7 @@ const rules: Record<string, string[]> = {
   'PUT /v1/shops/{shopId}': managing,
   'PATCH /v1/shops/{shopId}': managing,
   'GET /v1/shops/{shopId}': managing,
+  'PUT /v1/shops/{shopId}/laravel-keys': managing,
   'POST /v1/shops/{shopId}/api-keys': managing,
   'GET /v1/shops/{shopId}/api-keys': managing,
   'DELETE /v1/shops/{shopId}/api-keys/{apiKeyId}': managing,

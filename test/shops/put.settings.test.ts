@@ -176,9 +176,6 @@ t.test('settings that contradict each other or name what there is not are a 422'
     );
     t.match(answer.body, { errors: [{ pointer, detail: /./ }] }, what);
   }
-  await assertRefused(t, shop, 'Laravel links', { status: 422, code: 'laravel_keys_missing' }, () =>
-    put({ ...minimal, link: { format: 'laravel' } }),
-  );
   const many = await put({
     ...minimal,
     locale: 'no locale',
