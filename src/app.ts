@@ -12,6 +12,7 @@ import { sessionCors } from './http/cors.ts';
 import { fingerprintBodies } from './http/idempotency.ts';
 import { strictJson } from './http/json.ts';
 import { openJwks } from './http/jwks.ts';
+import { limits } from './http/limits.ts';
 import { openApi } from './http/openapi.ts';
 import { probes } from './http/probes.ts';
 import { methodsNotAllowed, problemHandling } from './http/problems.ts';
@@ -61,6 +62,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     clock,
     async (token) => (await readSession({ shops, sessionKeys }, token)) ?? (await apiKeys.verify(token)),
   );
+  const limitInvalidClicks = await limits(app, config, resources.redis.count);
   sessionCors(app, async (shopId) => frontendOrigins(await shops.get(shopId)));
   await openApi(app);
   probes(app, resources);
@@ -86,6 +88,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     startLink: (basket, linkKid) => startLinkOf({ ...linkKeys, shops, publicUrl }, basket, linkKid),
   });
   linkRoutes(app, {
+    limitInvalidClicks,
     pool,
     clock,
     shops,

@@ -45,6 +45,16 @@ export const environmentSchema = Type.Object({
     pattern: keyList,
     description: 'kid:secret pairs separated by commas, kid of 1–8 characters, secret of at least 32; the first signs',
   }),
+  RATE_LIMIT_MAX: Type.Integer({
+    default: 6000,
+    minimum: 0,
+    description: 'how many calls of the API a credential may make in a minute; 0 for any number',
+  }),
+  RATE_LIMIT_CLICKS: Type.Integer({
+    default: 60,
+    minimum: 0,
+    description: 'how many invalid start links an address may open in a minute; 0 for any number',
+  }),
   TRUST_PROXY: Type.String({
     default: 'false',
     pattern: '^(false|[0-9A-Fa-f:./]+(,[0-9A-Fa-f:./]+)*)$',
@@ -78,6 +88,9 @@ export type Config = Readonly<{
   /** The first signs, all verify. */
   linkKeys: readonly NamedSecret[];
   dataKeys: readonly NamedSecret[];
+  /** A minute; 0: without a limit. */
+  rateLimitMax: number;
+  rateLimitClicks: number;
   trustProxy: false | string;
   logLevel: string;
 }>;
@@ -123,6 +136,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
     jwtAudience: values.JWT_AUDIENCE ?? null,
     linkKeys,
     dataKeys,
+    rateLimitMax: values.RATE_LIMIT_MAX,
+    rateLimitClicks: values.RATE_LIMIT_CLICKS,
     trustProxy: values.TRUST_PROXY === 'false' ? false : values.TRUST_PROXY,
     logLevel: values.LOG_LEVEL,
   });

@@ -293,6 +293,11 @@ export const problems = {
     title: 'The amount paid is not what is due',
     text: '`due` says what is owed in the basket’s currency, in minor units. Refund or correct the payment.',
   },
+  rate_limited: {
+    status: 429,
+    title: 'Too many calls',
+    text: 'Wait for `Retry-After` seconds, then send the same request again. `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset` in every answer say how much is left.',
+  },
   live_basket_limit: {
     status: 429,
     title: 'Too many live baskets',

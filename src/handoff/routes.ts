@@ -36,7 +36,8 @@ export function handoffRoutes(app: Api, deps: RedeemDeps): void {
   app.post(
     '/v1/confirmations',
     {
-      config: { access: { scopes: ['confirmations:redeem'] } },
+      // A customer stands behind each: one credential redeems for all of a shop.
+      config: { access: { scopes: ['confirmations:redeem'] }, rateLimit: false },
       schema: {
         tags: ['Hand-off'],
         summary: 'Redeem a confirmation token',

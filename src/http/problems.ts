@@ -59,9 +59,8 @@ export function sendParserProblem(error: NodeJS.ErrnoException, socket: Duplex, 
 export function sendProblem(reply: FastifyReply, refusal: Refusal): FastifyReply {
   const status = refusal.status ?? problems[refusal.refused].status;
   if (status === 401) reply.header('www-authenticate', 'Bearer');
-  if (status === 429 || status === 503 || refusal.refused === 'idempotency_in_progress') {
-    reply.header('retry-after', retryAfterSeconds);
-  }
+  const comesBack = status === 429 || status === 503 || refusal.refused === 'idempotency_in_progress';
+  if (comesBack && !reply.hasHeader('retry-after')) reply.header('retry-after', retryAfterSeconds);
   // Serialised here: the schemas of a route describe its answers, and a problem carries what its code names.
   return reply
     .code(status)

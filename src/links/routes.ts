@@ -11,6 +11,7 @@ import {
 } from '../baskets/index.ts';
 import { type ProblemCode, problems, refuse } from '../errors.ts';
 import type { Api } from '../http/api.ts';
+import type { LimitInvalidClicks } from '../http/limits.ts';
 import { contentSecurityPolicy } from '../http/pages.ts';
 import { sendProblem } from '../http/problems.ts';
 import { OneOf, Shared, strict } from '../http/schema.ts';
@@ -25,6 +26,7 @@ import { isCrossSite, isPersonsNavigation } from './visitor.ts';
 /** What the click needs beside following the link. */
 export type LinkRouteDeps = ClickDeps & {
   publicUrl: string;
+  limitInvalidClicks: LimitInvalidClicks;
   /** Makes the confirmation token that a person's click hands to the shop front end. */
   mintConfirmation: (basket: Basket, shop: Shop) => Promise<string>;
 };
@@ -94,8 +96,14 @@ export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
         .header('referrer-policy', 'same-origin')
         .header('content-security-policy', contentSecurityPolicy({ formActionOrigins: [] }));
     });
+    /** Whoever guesses is slowed down. Valid links are never limited: a whole company may share an address. */
+    const refuseClick = async (request: FastifyRequest, reply: FastifyReply, click: RefusedClick) => {
+      const secondsLeft = click.code === 'link_invalid' ? await deps.limitInvalidClicks(request) : null;
+      if (secondsLeft === null) return sendRefusal(request, reply, click);
+      return sendRefusal(request, reply.header('retry-after', secondsLeft), { ...click, code: 'rate_limited' });
+    };
     const open = async (request: FastifyRequest, reply: FastifyReply, click: Click) => {
-      if (click.outcome === 'refused') return sendRefusal(request, reply, click);
+      if (click.outcome === 'refused') return refuseClick(request, reply, click);
       const { shop, basket } = click;
       const { mode, askedFor } = linkModeOf(shop, basket);
       const redirectAskedFor = mode === 'redirect' && askedFor;
@@ -112,7 +120,7 @@ export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
         return sendRefusal(request, reply, { code: 'cross_site', shop: null, basketId: null });
       }
       const click = await follow();
-      if (click.outcome === 'refused') return sendRefusal(request, reply, click);
+      if (click.outcome === 'refused') return refuseClick(request, reply, click);
       return sendToShop(request, reply, deps, click.shop, click.basket);
     };
 
@@ -185,6 +193,8 @@ function continuePageOf({ shop, basket, events }: Extract<Click, { outcome: 'pro
   });
 }
 
+type RefusedClick = { code: ProblemCode; shop: Shop | null; basketId: string | null };
+
 /**
  * A link that cannot be followed: once its signature is proven the customer is sent to the shop's problem page, and
  * whoever asks for JSON gets the problem; an unproven one is told the problem itself, a browser as a page.
@@ -192,7 +202,7 @@ function continuePageOf({ shop, basket, events }: Extract<Click, { outcome: 'pro
 function sendRefusal(
   request: FastifyRequest,
   reply: FastifyReply,
-  { code, shop, basketId }: { code: ProblemCode; shop: Shop | null; basketId: string | null },
+  { code, shop, basketId }: RefusedClick,
 ): FastifyReply {
   const accept = request.headers.accept ?? '';
   const wantsJson = accept.includes('json') && !accept.includes('text/html');

@@ -11,6 +11,11 @@ export type RedisConnection = {
   /** Runs a script. Never rejects: a failure, a time-out or an open breaker is `known: false`. */
   run(script: RedisScript, keys: string[], args: (string | number)[]): Promise<RedisReply>;
   /**
+   * Adds to the count under a key, which is forgotten when its window has passed. Null where `run` gives `known: false`:
+   * then it may have been counted or not.
+   */
+  count(key: string, windowMs: number): Promise<{ count: number; msLeft: number } | null>;
+  /**
    * Calls the listener whenever Redis can be used again: after each connection, which may be to another server, and when
    * the breaker closes, before which calls may have been lost.
    */
@@ -24,6 +29,8 @@ const commandTimeoutMs = 250;
 const probeEveryMs = 1000;
 /** A connection that says nothing for so many probes is given up for a new one. */
 const probesBeforeReconnect = 3;
+
+const countScript = loadScript(new URL('./scripts/', import.meta.url), 'count');
 
 /** Reads a script's source, which is shipped beside the module that runs it. */
 export function loadScript(directory: URL, name: string): RedisScript {
@@ -70,21 +77,29 @@ export function openRedis(urls: string, keyPrefix: string, onError: (error: Erro
     }, probeEveryMs);
   }
 
+  async function run(script: RedisScript, keys: string[], args: (string | number)[]): Promise<RedisReply> {
+    if (probing !== undefined || client.status !== 'ready') return { known: false };
+    if (!defined.has(script.name)) {
+      client.defineCommand(script.name, { lua: script.source });
+      defined.add(script.name);
+    }
+    try {
+      const command = Reflect.get(client, script.name) as (...all: unknown[]) => Promise<unknown>;
+      return { known: true, reply: await command.call(client, keys.length, ...keys, ...args) };
+    } catch (error) {
+      if (probing === undefined) openBreaker(0);
+      onError(error instanceof Error ? error : new Error(String(error)));
+      return { known: false };
+    }
+  }
+
   return {
-    async run(script, keys, args) {
-      if (probing !== undefined || client.status !== 'ready') return { known: false };
-      if (!defined.has(script.name)) {
-        client.defineCommand(script.name, { lua: script.source });
-        defined.add(script.name);
-      }
-      try {
-        const command = Reflect.get(client, script.name) as (...all: unknown[]) => Promise<unknown>;
-        return { known: true, reply: await command.call(client, keys.length, ...keys, ...args) };
-      } catch (error) {
-        if (probing === undefined) openBreaker(0);
-        onError(error instanceof Error ? error : new Error(String(error)));
-        return { known: false };
-      }
+    run,
+    async count(key, windowMs) {
+      const answered = await run(countScript, [key], [windowMs]);
+      if (!answered.known) return null;
+      const [count, msLeft] = answered.reply as [number, number];
+      return { count, msLeft };
     },
     onUsable(listener) {
       listeners.push(listener);

@@ -52,6 +52,8 @@ export async function startReplica(t: Test, options: ReplicaOptions) {
       LINK_KEYS: 'l1:the secret that signs the start links of tests',
       DATA_KEYS: 'd1:the secret that encrypts stored data of tests',
       LOG_LEVEL: 'info',
+      // A load calls as one.
+      RATE_LIMIT_MAX: '0',
       ...options.env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -170,7 +170,9 @@ async function compile(): Promise<void> {
       cwd: project,
     },
   );
-  cpSync(join(project, 'src/holds/scripts'), join(compiled, 'dist/holds/scripts'), { recursive: true });
+  for (const room of ['holds', 'platform']) {
+    cpSync(join(project, `src/${room}/scripts`), join(compiled, `dist/${room}/scripts`), { recursive: true });
+  }
   for (const name of ['migrations', 'package.json']) {
     cpSync(join(project, name), join(compiled, name), { recursive: true });
   }

@@ -64,6 +64,8 @@ export async function startTestService(
     jwtAudience: null,
     linkKeys: [{ kid: 'l1', secret: 'the secret that signs the start links of tests' }],
     dataKeys: [{ kid: 'd1', secret: 'the secret that encrypts stored data of tests' }],
+    rateLimitMax: 0,
+    rateLimitClicks: 0,
     trustProxy: false,
     logLevel: 'silent',
     ...overrides,

@@ -1,0 +1,12 @@
+-- Counts a call in a window that begins with the first one.
+-- KEYS[1]     the count
+-- ARGV[1]     length of the window in milliseconds
+-- Outcomes:   the count, and how many milliseconds of the window are left
+local window = tonumber(ARGV[1])
+local count = redis.call('INCR', KEYS[1])
+local left = redis.call('PTTL', KEYS[1])
+if left < 0 then
+  redis.call('PEXPIRE', KEYS[1], window)
+  left = window
+end
+return { count, left }
