@@ -60,7 +60,10 @@ export function openJwks(url: string, logger: Logger, { fetchEveryMs, refreshAft
   };
 }
 
-/** Fetches a key set and gives what is usable of it: public keys. Throws when there are none, or far too many. */
+/**
+ * Fetches a key set and gives what is usable of it. Throws for one that has no public key, far too many, a key that should
+ * have stayed secret, or two under one name: an issuer that publishes these cannot be believed the rest.
+ */
 async function fetchKeys(url: string): Promise<JSONWebKeySet> {
   const response = await fetch(url, {
     redirect: 'error',
@@ -78,13 +81,18 @@ async function fetchKeys(url: string): Promise<JSONWebKeySet> {
   const set: unknown = JSON.parse(Buffer.concat(chunks).toString());
   const keys: unknown = typeof set === 'object' && set !== null && 'keys' in set ? set.keys : null;
   if (!Array.isArray(keys) || keys.length > maxKeys) throw new Error('the JWKS has no list of keys, or too many');
-  const usable = keys.filter(isPublicKey);
+  const usable = keys.filter(isKeyPair);
   if (usable.length === 0) throw new Error('the JWKS has no public key');
+  if (keys.some(isSecret)) throw new Error('the JWKS has a private or symmetric key');
+  const names = usable.flatMap(({ kid }) => kid ?? []);
+  if (new Set(names).size < names.length) throw new Error('the JWKS has two keys of one name');
   return { keys: usable };
 }
 
-/** A private key that was published is not a secret any more, and a symmetric one would let its readers sign. */
-function isPublicKey(key: unknown): key is JWK {
-  if (typeof key !== 'object' || key === null || !('kty' in key)) return false;
-  return ['RSA', 'EC', 'OKP'].includes(String(key.kty)) && !privateParts.some((part) => part in key);
+function isKeyPair(key: unknown): key is JWK {
+  return typeof key === 'object' && key !== null && 'kty' in key && ['RSA', 'EC', 'OKP'].includes(String(key.kty));
+}
+
+function isSecret(key: unknown): boolean {
+  return typeof key === 'object' && key !== null && privateParts.some((part) => part in key);
 }

@@ -12,7 +12,7 @@ import type { Keyring } from '../../platform/crypto.ts';
 import { mayManage } from '../rules.ts';
 import { readShop } from '../store.ts';
 import { createApiKey } from './create.ts';
-import { deleteApiKey, listApiKeys } from './store.ts';
+import { deleteApiKey, hasApiKey, listApiKeys } from './store.ts';
 import type { ApiKeyVerifier } from './verify.ts';
 
 /** A partner manages none, not even its own: whoever limited it decides what it may do. */
@@ -35,6 +35,10 @@ export function apiKeyRoutes(
   const { pool } = deps;
   const refusals = problemResponses(400, 401, 403, 404, 409, 422);
   const exists = async (request: FastifyRequest) => !isRefusal(await manager(pool, request));
+  const keyExists = async (request: FastifyRequest) => {
+    const { shopId, apiKeyId } = request.params as Static<typeof keyParams>;
+    return (await exists(request)) && hasApiKey(pool, shopId, apiKeyId);
+  };
 
   app.post(
     '/v1/shops/:shopId/api-keys',
@@ -97,7 +101,7 @@ export function apiKeyRoutes(
   app.delete(
     '/v1/shops/:shopId/api-keys/:apiKeyId',
     {
-      config: { access, exists },
+      config: { access, exists: keyExists },
       schema: {
         tags: ['Shops'],
         summary: 'Delete an API key; it works nowhere after ten seconds at most',

@@ -38,6 +38,15 @@ export async function findApiKey(db: Queryable, shopId: string, keyHash: Buffer)
   return rows[0] ?? null;
 }
 
+/** Whether a shop has a key with this id. */
+export async function hasApiKey(db: Queryable, shopId: string, apiKeyId: string): Promise<boolean> {
+  const { rowCount } = await db.query('SELECT FROM api_keys WHERE shop_id = $1 AND api_key_id = $2', [
+    shopId,
+    apiKeyId,
+  ]);
+  return rowCount === 1;
+}
+
 /** A page of a shop's keys, newest first: those made before the one with the id `before`, if it is given. */
 export async function listApiKeys(
   db: Queryable,

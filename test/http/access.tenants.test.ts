@@ -1,0 +1,119 @@
+import t from 'tap';
+import { createBasket } from '../support/journey.ts';
+import { contentsOf } from '../support/refusal.ts';
+import { api, mintToken } from '../support/service.ts';
+import { openShop, shopSettings } from '../support/shop.ts';
+
+/* Every call of openapi.yaml that names something in its path, made by a tenant that it does not belong to. */
+
+const everyScope =
+  'shop:write catalogue:read webhooks:write baskets:read baskets:write customers:login confirmations:redeem orders:write';
+/** Calls that create what is not there: under an id of another shop they make the caller's own. */
+const creating = ['PUT /v1/events/{eventId}', 'PUT /v1/items/{itemId}', 'PUT /v1/pools/{poolId}'];
+
+const shop = await openShop(t);
+const { body: document } = await api(shop.service.url, null).request<{ paths: Record<string, object> }>(
+  'GET',
+  '/openapi.json',
+);
+const operations = Object.entries(document.paths)
+  .filter(([path]) => path.startsWith('/v1/') && path.includes('{'))
+  .flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`));
+
+const put = async (path: string, body: object) => {
+  const { status, text } = await shop.owner.request('PUT', path, body);
+  if (status !== 200) throw new Error(text);
+};
+await put('/v1/pools/arena', { name: 'Arena', capacity: 10 });
+const basket = await createBasket(shop);
+const { body: key } = await shop.owner.request<{ apiKeyId: string }>('POST', '/v1/shops/roxy/api-keys', {
+  name: 'x',
+  scopes: ['baskets:read'],
+});
+/** What the parameters of a path name in the shop `roxy`, and what nobody has. */
+const foreign: Record<string, string> = {
+  shopId: 'roxy',
+  eventId: 'evt-1',
+  itemId: 'stalls',
+  poolId: 'arena',
+  id: basket.id,
+  lineId: '1',
+  apiKeyId: key.apiKeyId,
+};
+const unknown: Record<string, string> = {
+  shopId: 'nobody',
+  eventId: 'nothing',
+  itemId: 'nothing',
+  poolId: 'nothing',
+  id: `${basket.id.slice(0, -3)}000`,
+  lineId: '99',
+  apiKeyId: `${key.apiKeyId.slice(0, -3)}000`,
+};
+
+function filled(template: string, values: Record<string, string>): string {
+  return template.replace(/\{(\w+)\}/g, (_, name: string) => {
+    const value = values[name];
+    if (value === undefined) throw new Error(`the test does not know what {${name}} may be`);
+    return value;
+  });
+}
+
+async function seen(client: ReturnType<typeof api>, method: string, path: string, body: unknown) {
+  const answer = await client.request(method, path, method === 'GET' ? undefined : body);
+  const requestId = answer.headers.get('x-request-id') ?? 'none';
+  const headers = [...answer.headers].filter(([name]) => name !== 'date' && name !== 'x-request-id');
+  return { status: answer.status, headers, text: answer.text.replace(requestId, '…') };
+}
+
+t.test('what belongs to another shop answers byte for byte like what nobody has, on every route', async (t) => {
+  const platform = shop.as(await mintToken({ scope: 'platform' }));
+  t.equal((await platform.request('PUT', '/v1/shops/other', shopSettings)).status, 200);
+  const other = shop.as(await mintToken({ shop: 'other', scope: everyScope }));
+  const before = await contentsOf(shop.service.pool);
+  t.ok(operations.length > 20, 'there are routes');
+  for (const operation of operations.filter((name) => !creating.includes(name))) {
+    const [method = '', template = ''] = operation.split(' ');
+    const withinOwnShop = template.includes('{shopId}/') && template.includes('Id}', template.indexOf('{shopId}') + 8);
+    const cases = [{}, ...(withinOwnShop ? [{ shopId: 'other' }] : [])];
+    for (const own of cases) {
+      for (const body of [{}, { evil: 1 }, '{']) {
+        const what = `${operation} ${JSON.stringify(own)} ${JSON.stringify(body)}`;
+        const expected = await seen(other, method, filled(template, { ...unknown, ...own }), body);
+        t.equal(expected.status, 404, what);
+        t.same(await seen(other, method, filled(template, { ...foreign, ...own }), body), expected, what);
+      }
+    }
+  }
+  t.same(await contentsOf(shop.service.pool), before, 'nothing is written');
+});
+
+t.test('an id of another shop is free: what is made under it is the caller’s own', async (t) => {
+  const other = shop.as(await mintToken({ shop: 'other', scope: everyScope }));
+  const bodies: Record<string, object> = {
+    'PUT /v1/events/{eventId}': { name: 'Theirs' },
+    'PUT /v1/items/{itemId}': { name: 'Theirs', price: 1, capacity: 1 },
+    'PUT /v1/pools/{poolId}': { name: 'Theirs', capacity: 1 },
+  };
+  for (const operation of creating) {
+    const [method = '', template = ''] = operation.split(' ');
+    const path = filled(template, foreign);
+    const before = await seen(shop.owner, 'GET', path, undefined);
+    t.equal((await other.request(method, path, bodies[operation])).status, 200, operation);
+    t.match(await seen(other, 'GET', path, undefined), { text: /Theirs/ }, operation);
+    t.same(await seen(shop.owner, 'GET', path, undefined), before, operation);
+  }
+});
+
+t.test('lists show a caller its own shop alone', async (t) => {
+  const empty = shop.as(await mintToken({ shop: 'empty', scope: everyScope }));
+  const platform = shop.as(await mintToken({ scope: 'platform' }));
+  t.equal((await platform.request('PUT', '/v1/shops/empty', shopSettings)).status, 200);
+  const lists = Object.entries(document.paths).filter(
+    ([path, methods]) => /^\/v1\/[a-z-]+$/.test(path) && 'get' in methods,
+  );
+  t.ok(lists.length >= 2);
+  for (const [path] of lists) {
+    const { status, body } = await empty.request('GET', path);
+    t.match({ status, body }, { status: 200, body: { data: [], nextCursor: null } }, path);
+  }
+});
