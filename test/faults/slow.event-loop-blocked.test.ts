@@ -5,6 +5,8 @@ import { accountFor, openShopOnReplicas } from '../support/shop-on-replicas.ts';
 import { until } from '../support/until.ts';
 
 const blockedMs = 2000;
+/** For how long an orchestrator waits for an answer. */
+const probeMs = 1000;
 const items = [{ itemId: 'stalls', quantity: 1 }];
 
 /** Blocks the process between the commit of such a creation and what Redis is told of it, whose reminder is due by then. */
@@ -44,8 +46,19 @@ fault({
     const violations: string[] = [];
     for (let round = 0; round < (protection === 'on' ? 10 : 2); round += 1) {
       const blocking = createBasket(shop, { reference: 'block' });
+      await until('it is blocked', 10_000, async () => {
+        const { rows } = await shop.service.pool.query<{ committed: number }>(
+          `SELECT count(*)::int AS committed FROM baskets WHERE reference = 'block'`,
+        );
+        return rows[0]?.committed === round + 1;
+      });
+      const isReady = fetch(`${first.url}/health/ready`, { signal: AbortSignal.timeout(probeMs) }).then(
+        ({ ok }) => ok,
+        () => false,
+      );
       const served = await client.request('POST', '/v1/baskets', { items });
       if (served.status !== 201) violations.push(`the other replica answered ${served.status} ${served.text}`);
+      if (await isReady) violations.push('it says that it is ready while it is blocked');
       created.push((await blocking).id);
       const ready = await until('the replica is ready again', 5000, async () => {
         const { status } = await fetch(`${first.url}/health/ready`);
