@@ -91,7 +91,10 @@ export async function changeBasket(
       const { basket, now } = found;
       const refusal = accessToBasket(caller, basket, now) ?? unmatched(ifMatch, asOf(basket, now));
       if (refusal) return refusal;
-      const others = [...locked.values()].map((other) => other.basket);
+      // Until it was locked, somebody may have given one of them to another customer, or to nobody.
+      const others = [...locked.values()]
+        .map((other) => other.basket)
+        .filter((other) => other.customerId === customerId);
       const result = await change({ tx, basket, now, others });
       if (isRefusal(result)) return result;
       changed = { ...result, now, replayed: false };
