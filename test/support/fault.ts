@@ -73,7 +73,8 @@ export function fault({ id, fault, how, control, skip = false, run }: Fault): vo
     async (t) => {
       const on = await run(t, { protection: 'on', altered: [] });
       record('on', on);
-      t.strictSame(on.violations, []);
+      // Its name says what, since not every report shows more of an assertion.
+      t.strictSame(on.violations, [], on.violations[0] ?? 'no violation');
       t.equal(on.lost, 0, 'acknowledged baskets lost');
       t.equal(on.oversold, 0, 'units oversold');
     },
