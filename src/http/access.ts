@@ -20,7 +20,10 @@ export const shopScopes = [
 export type ShopScope = (typeof shopScopes)[number];
 type Scope = 'platform' | ShopScope;
 
-/** A back end that calls with a JWT or an API key. It acts for one shop, and where `partner` is set only for that partner's things. */
+/**
+ * A back end that calls with a JWT or an API key. It acts for one shop, and where `partner` is set only for that
+ * partner's things.
+ */
 export type ApiCaller = {
   kind: 'api';
   shopId: string | null;
@@ -53,9 +56,9 @@ const leewaySeconds = 60;
 
 /**
  * Checks the bearer credential of every route that names an `access`, before its body is read: 401 for no or a bad
- * credential, 403 for one without the scope. JWTs verify with one of the secrets or with a key of `jwks`. The times in a JWT are judged by Postgres' clock, as all times are: a replica
- * whose own is wrong accepts and refuses what the others do. `verifyOther` says whose session token or API key a text is,
- * or null.
+ * credential, 403 for one without the scope. JWTs verify with one of the secrets or with a key of `jwks`. The times in a
+ * JWT are judged by Postgres' clock, as all times are: a replica whose own is wrong accepts and refuses what the others
+ * do. `verifyOther` says whose session token or API key a text is, or null.
  */
 export function bearerAccess(
   app: FastifyInstance,

@@ -54,7 +54,10 @@ export async function followStartLink(deps: ClickDeps, token: string): Promise<C
   return link && shop ? followProven(deps, shop, link, await deps.clock.now()) : invalid;
 }
 
-/** The same for one in Laravel's format, by its whole URL. Of the shop that it names only the keys are used before they prove it. */
+/**
+ * The same for one in Laravel's format, by its whole URL. Of the shop that it names only the keys are used before they
+ * prove it.
+ */
 export async function followLaravelLink(deps: ClickDeps, basketId: string, url: string): Promise<Click> {
   const shopId = shopNamedIn(url);
   const shop = isId(shopId) ? await deps.shops.get(shopId) : null;

@@ -4,9 +4,6 @@ import { type Keyring, sha256, unseal } from '../platform/crypto.ts';
 import type { LaravelKeys, Shop } from '../shops/index.ts';
 import { signUrl, verifySignedUrl } from './signed-url.ts';
 
-/** The parameters of a link that are ours; a click passes none of them on. */
-export const laravelParameters = ['expires', 'g', 'shop', 'signature'];
-
 /** What a proven link in Laravel's format says. One that a shop has signed without `expires` never expires. */
 export type LaravelLink = { generation: number; expiresAt: Date };
 

@@ -1,7 +1,7 @@
 export { apiKeyRoutes } from './api-keys/routes.ts';
 export { openApiKeyVerifier } from './api-keys/verify.ts';
 export { resealLaravelKeys } from './laravel-keys.ts';
-export type { LaravelKeys, Shop } from './model.ts';
+export { type LaravelKeys, laravelParameters, type Shop } from './model.ts';
 export { shopRoutes } from './routes.ts';
 export { isLocale, mergePatch } from './rules.ts';
 export { openShopCache, readShop, type ShopCache } from './store.ts';

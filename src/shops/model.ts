@@ -78,7 +78,8 @@ export const ShopAnswer = Type.Intersect(
   { $id: 'Shop' },
 );
 
-const ownLinkParameters = ['expires', 'g', 'shop', 'signature'];
+/** The parameters of a link in Laravel's format that are ours: a link needs them, and a click passes none of them on. */
+export const laravelParameters = ['expires', 'g', 'shop', 'signature'];
 
 /** Under which keys a shop's own Laravel application signs links, the first of them signing; written and never shown. */
 export const LaravelKeysBody = Type.Object(
@@ -91,17 +92,12 @@ export const LaravelKeysBody = Type.Object(
     ignoredParameters: Type.Array(Type.String({ minLength: 1, maxLength: 100 }), {
       default: [],
       maxItems: 100,
-      description: `What mail programs and campaigns may append. None of ${ownLinkParameters.join(', ')}.`,
+      description: `What mail programs and campaigns may append. None of ${laravelParameters.join(', ')}.`,
     }),
   },
   strict,
 );
 export type LaravelKeys = Static<typeof LaravelKeysBody>;
-
-/** Of the parameters that shall be ignored, those that a link cannot do without. */
-export function notIgnorable({ ignoredParameters }: LaravelKeys): string[] {
-  return ignoredParameters.filter((name) => ownLinkParameters.includes(name));
-}
 
 /** A tenant with its settings, as the other rooms see it. */
 export type Shop = Settings & {

@@ -9,8 +9,8 @@ import { schemaRefusal, sendProblem } from '../http/problems.ts';
 import { Id, mergePatchOf, problemResponses, Shared } from '../http/schema.ts';
 import { type Keyring, seal } from '../platform/crypto.ts';
 import { withTransaction } from '../platform/postgres.ts';
-import { LaravelKeysBody, notIgnorable, type Shop, ShopAnswer, ShopSettings } from './model.ts';
-import { completeSettings, mayManage, mergePatch } from './rules.ts';
+import { LaravelKeysBody, type Shop, ShopAnswer, ShopSettings } from './model.ts';
+import { completeSettings, mayManage, mergePatch, notIgnorable } from './rules.ts';
 import { putLaravelKeys, putShop, readShop, type ShopCache } from './store.ts';
 
 const access = { scopes: ['platform', 'shop:write'] } as const;

@@ -2,7 +2,7 @@ import type { Static } from '@sinclair/typebox';
 import { type Refusal, refuse } from '../errors.ts';
 import type { Caller } from '../http/access.ts';
 import { currencyExponent } from '../money/index.ts';
-import type { Settings, ShopSettings } from './model.ts';
+import { type LaravelKeys, laravelParameters, type Settings, type ShopSettings } from './model.ts';
 import { normaliseUrl } from './urls.ts';
 
 /**
@@ -83,4 +83,9 @@ function isObject(value: unknown): value is Record<string, unknown> {
 /** Whether a caller manages a shop: `platform` every one, `shop:write` its own. */
 export function mayManage(caller: Caller, shopId: string): boolean {
   return caller.kind === 'api' && (caller.scopes.has('platform') || caller.shopId === shopId);
+}
+
+/** Of the parameters that shall be ignored, those that a link in Laravel's format cannot do without. */
+export function notIgnorable({ ignoredParameters }: LaravelKeys): string[] {
+  return ignoredParameters.filter((name) => laravelParameters.includes(name));
 }

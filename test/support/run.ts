@@ -36,7 +36,7 @@ const reportFile = join(project, `.tap/${reportName}.tap`);
 const tapProgram = join(project, 'node_modules/.bin/tap');
 const compilerProgram = join(project, 'node_modules/.bin/tsc');
 const patterns = process.argv.slice(isSlow ? 3 : 2);
-/** More than there are cores, since a fault mostly means waiting until somebody notices. */
+/** One more than the two cores of the smallest machine: what a fault waits for leaves gaps in what it computes. */
 const tapArguments = isSlow
   ? ['--jobs=3', '--timeout=900', ...(patterns.length === 0 ? [slowFiles] : patterns)]
   : ['--jobs=2', `--exclude=${slowFiles}`, ...patterns];
