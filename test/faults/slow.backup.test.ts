@@ -17,7 +17,8 @@ fault({
     ],
   },
   async run(t, { altered }) {
-    const fleet = await startFleet(t, { altered });
+    // More than both loads ask for, so that the second one has something to hold.
+    const fleet = await startFleet(t, { altered, capacities: { stalls: 400, balcony: 200 } });
     const tickInRedis = async () => Number(await fleet.redis.cli('HGET', '{bl:1}:stock', '@tick'));
     const first = await startLoad(t, { replicas: () => fleet.replicas, itemIds: fleet.itemIds, creations: 150 });
     await first.done;
