@@ -1,9 +1,17 @@
 import type pg from 'pg';
 import { isRefusal, type Refusal, refuse } from '../errors.ts';
+import { type IdempotencyKey, runOnce } from '../http/idempotency.ts';
 import { taxRateToTenThousandths } from '../money/index.ts';
 import { hasSqlState, sqlState, withTransaction } from '../platform/postgres.ts';
 import { announceEventCancelled } from '../webhooks/index.ts';
-import type { EventStatus, ShopEvent, StockKeeper, WrittenItem } from './model.ts';
+import {
+  type EventAnswer,
+  type EventStatus,
+  type ShopEvent,
+  type StockKeeper,
+  toEventAnswer,
+  type WrittenItem,
+} from './model.ts';
 import { putEvent, putItems, putPool, readEvents, readItems, readPools, readStockIdsOfEvent } from './store.ts';
 
 /** What the changes of the catalogue work with. */
@@ -15,16 +23,19 @@ export type CatalogueDeps = {
 };
 
 /**
- * Creates or changes an event. `change` gets the event as it is (null: new) and gives it as it shall be, or a refusal.
- * A cancellation is final, goes out as `event.cancelled`, and ends the event's live baskets before this returns.
+ * Creates or changes an event, once per idempotency key. `change` gets the event as it is (null: new) and gives it as it
+ * shall be, or a refusal. A cancellation is final, goes out as `event.cancelled`, and ends the event's live baskets before
+ * this returns; a replay does not wait for that. Refusals: `event_cancelled`, those of `change` and of the key.
  */
 export async function changeEvent(
   deps: CatalogueDeps,
   shopId: string,
   eventId: string,
   change: (event: ShopEvent | null) => { name: string; startsAt: Date | null; status: EventStatus } | Refusal,
-): Promise<ShopEvent | Refusal> {
-  const result = await withTransaction<{ event: ShopEvent; cancelled: boolean } | Refusal>(deps.pool, async (tx) => {
+  key: IdempotencyKey | null = null,
+): Promise<{ event: EventAnswer; replayed: boolean } | Refusal> {
+  let cancelled = false;
+  const work = async (tx: pg.PoolClient) => {
     const before = (await readEvents(tx, shopId, [eventId], 'lock')).get(eventId) ?? null;
     const wanted = change(before);
     if (isRefusal(wanted)) return wanted;
@@ -33,13 +44,14 @@ export async function changeEvent(
     }
     await deps.stock.lock(tx, shopId, await readStockIdsOfEvent(tx, shopId, eventId));
     const event = await putEvent(tx, shopId, { eventId, ...wanted });
-    const cancelled = event.status === 'cancelled' && before?.status !== 'cancelled';
+    cancelled = event.status === 'cancelled' && before?.status !== 'cancelled';
     if (cancelled) await announceEventCancelled(tx, shopId, event);
-    return { event, cancelled };
-  });
+    return { status: 200, basketId: null, sequence: null, answer: toEventAnswer(event) };
+  };
+  const result = await withTransaction(deps.pool, (tx) => runOnce(tx, key, () => work(tx)));
   if (isRefusal(result)) return result;
-  if (result.cancelled) await deps.endBasketsOfEvent(shopId, eventId);
-  return result.event;
+  if (cancelled) await deps.endBasketsOfEvent(shopId, eventId);
+  return { event: result.answer as EventAnswer, replayed: result.replayed };
 }
 
 /**

@@ -108,6 +108,18 @@ export type ShopEvent = {
   updatedAt: Date;
 };
 
+export type EventAnswer = Static<typeof EventAnswer>;
+
+/** An event as the API shows it. */
+export function toEventAnswer(event: ShopEvent): EventAnswer {
+  return {
+    ...event,
+    startsAt: event.startsAt?.toISOString() ?? null,
+    createdAt: event.createdAt.toISOString(),
+    updatedAt: event.updatedAt.toISOString(),
+  };
+}
+
 export type Item = Omit<WrittenItem, 'saleStartsAt' | 'saleEndsAt' | 'taxRate' | 'capacity'> & {
   itemId: string;
   /** The stock row that its lines take from: its own, or its pool's. */

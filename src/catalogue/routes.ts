@@ -4,6 +4,7 @@ import { isRefusal, type Refusal, refuse } from '../errors.ts';
 import { shopCaller } from '../http/access.ts';
 import type { Api } from '../http/api.ts';
 import { makeCursor, readCursor } from '../http/cursor.ts';
+import { idempotencyKeyOf } from '../http/idempotency.ts';
 import { schemaRefusal, sendProblem } from '../http/problems.ts';
 import { Id, mergePatchOf, pageParameters, problemResponses, Shared, strict } from '../http/schema.ts';
 import type { Keyring } from '../platform/crypto.ts';
@@ -22,6 +23,7 @@ import {
   PoolAnswer,
   PoolBody,
   type ShopEvent,
+  toEventAnswer,
   type WrittenEvent,
   type WrittenItem,
 } from './model.ts';
@@ -56,8 +58,8 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
     async (request, reply) => {
       const { shopId } = shopCaller(request);
       const written = request.body;
-      const event = await changeEvent(deps, shopId, request.params.eventId, () => toEventChange(written));
-      return isRefusal(event) ? sendProblem(reply, event) : reply.send(toEventAnswer(event));
+      const changed = await changeEvent(deps, shopId, request.params.eventId, () => toEventChange(written));
+      return isRefusal(changed) ? sendProblem(reply, changed) : reply.send(changed.event);
     },
   );
   app.patch(
@@ -69,7 +71,7 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
     async (request, reply) => {
       const { shopId } = shopCaller(request);
       const check = request.compileValidationSchema(EventBody);
-      const event = await changeEvent(deps, shopId, request.params.eventId, (before) => {
+      const changed = await changeEvent(deps, shopId, request.params.eventId, (before) => {
         if (before === null) return refuse('not_found');
         const { name, status } = before;
         const written = { name, status, startsAt: before.startsAt?.toISOString() ?? null };
@@ -77,7 +79,7 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
         if (!check(merged)) return schemaRefusal(check.errors?.[0], 'body');
         return toEventChange(merged as WrittenEvent);
       });
-      return isRefusal(event) ? sendProblem(reply, event) : reply.send(toEventAnswer(event));
+      return isRefusal(changed) ? sendProblem(reply, changed) : reply.send(changed.event);
     },
   );
   app.get(
@@ -105,11 +107,15 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
       },
     },
     async (request, reply) => {
-      const { shopId } = shopCaller(request);
-      const event = await changeEvent(deps, shopId, request.params.eventId, (before) =>
-        before === null ? refuse('not_found') : { ...before, status: 'cancelled' },
-      );
-      return isRefusal(event) ? sendProblem(reply, event) : reply.send(toEventAnswer(event));
+      const caller = shopCaller(request);
+      const key = idempotencyKeyOf(request, caller);
+      if (isRefusal(key)) return sendProblem(reply, key);
+      const cancel = (before: ShopEvent | null) =>
+        before === null ? refuse('not_found') : { ...before, status: 'cancelled' as const };
+      const cancelled = await changeEvent(deps, caller.shopId, request.params.eventId, cancel, key);
+      if (isRefusal(cancelled)) return sendProblem(reply, cancelled);
+      if (cancelled.replayed) reply.header('idempotent-replayed', 'true');
+      return reply.send(cancelled.event);
     },
   );
 
@@ -292,15 +298,6 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
 function toEventChange(written: WrittenEvent) {
   const { name, startsAt, status } = written;
   return { name, status, startsAt: startsAt === null ? null : new Date(startsAt) };
-}
-
-function toEventAnswer(event: ShopEvent): Static<typeof EventAnswer> {
-  return {
-    ...event,
-    startsAt: event.startsAt?.toISOString() ?? null,
-    createdAt: event.createdAt.toISOString(),
-    updatedAt: event.updatedAt.toISOString(),
-  };
 }
 
 const nothing: Availability = { capacity: 0, held: 0, sold: 0, available: 0 };

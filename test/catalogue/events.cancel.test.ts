@@ -140,6 +140,21 @@ t.test('a cancellation ends every live basket of the event, once, gives its stoc
   await audit(shop.service.pool);
 });
 
+t.test('a cancellation with a key is made once, and answered again as it was', async (t) => {
+  const { body: put } = await owner.request<object>('PUT', '/v1/events/keyed', { name: 'Keyed' });
+  const cancel = (key: string, body: object = {}) =>
+    owner.request('POST', '/v1/events/keyed/cancel', body, { 'idempotency-key': key });
+  const first = await cancel('cancel-1');
+  t.match(first, { status: 200, body: { ...put, status: 'cancelled', updatedAt: /./ } }, first.text);
+  t.equal(first.headers.get('idempotent-replayed'), null);
+  await owner.request('PATCH', '/v1/events/keyed', { name: 'Renamed since' });
+  const again = await cancel('cancel-1');
+  t.same([again.status, again.text], [200, first.text]);
+  t.equal(again.headers.get('idempotent-replayed'), 'true');
+  t.match((await cancel('cancel-2')).body, { name: 'Renamed since' }, 'another key is another call');
+  await assertRefused(t, shop, 'a bad key', { status: 400, code: 'invalid_idempotency_key' }, () => cancel(''));
+});
+
 t.test('a basket that had expired before its event was cancelled stays expired, swept or not', async (t) => {
   await owner.request('PUT', '/v1/events/late', { name: 'Late' });
   await owner.request('PUT', '/v1/items/late', { name: 'Late', price: 1, capacity: 2, eventId: 'late' });
