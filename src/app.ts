@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
-import { basketRoutes } from './baskets/index.ts';
+import { basketRoutes, type OpeningCounter } from './baskets/index.ts';
 import { catalogueRoutes, openItemCache } from './catalogue/index.ts';
 import type { Config } from './config.ts';
 import { confirmationPurpose, handoffRoutes, readSession, sessionPurpose, writeConfirmation } from './handoff/index.ts';
@@ -32,6 +32,7 @@ export type Resources = {
   suspect: Keeper['suspect'];
   metrics: Registry;
   clock: DatabaseClock;
+  openings: Pick<OpeningCounter, 'count'>;
   logger: Logger;
   isDraining: () => boolean;
 };
@@ -89,6 +90,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   });
   linkRoutes(app, {
     limitInvalidClicks,
+    openings: resources.openings,
     pool,
     clock,
     shops,

@@ -3,6 +3,7 @@ import closeWithGrace from 'close-with-grace';
 import type pg from 'pg';
 import { Registry } from 'prom-client';
 import { buildApp } from './app.ts';
+import { startOpeningCounter } from './baskets/index.ts';
 import { type Config, loadConfig, startProblem } from './config.ts';
 import {
   type Admission,
@@ -51,9 +52,10 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
     const metrics = new Registry();
     const keeper = await startKeeper({ pool, admission, logger, metrics: holdMetrics(metrics) }, redis);
     const clock = openDatabaseClock(pool);
+    const openings = startOpeningCounter(pool, logger);
     const isDraining = () => draining;
     const app = await buildApp(config, {
-      ...{ pool, redis, admission, metrics, clock, logger, isDraining },
+      ...{ pool, redis, admission, metrics, clock, openings, logger, isDraining },
       suspect: keeper.suspect,
     });
     const url = await app.listen({ host: config.host, port: config.port });
@@ -64,6 +66,7 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
       const cutOff = setTimeout(() => app.server.closeAllConnections(), answeredWithinMs);
       await app.close();
       clearTimeout(cutOff);
+      await openings.stop();
       await sweeper.stop();
       await keeper.stop();
       await redis.close();

@@ -13,6 +13,7 @@ export {
 export { sameLines } from './lines.ts';
 export { maskAccount, maskEmail } from './masking.ts';
 export { asOf, type Basket, BasketAnswer, isLive } from './model.ts';
+export { type OpeningCounter, startOpeningCounter } from './openings.ts';
 export {
   answerChange,
   basketExists,
@@ -25,6 +26,7 @@ export {
   liveBasketIdsOf,
   lockBaskets,
   lockCustomer,
+  type OpenerKind,
   readBasket,
   readLeased,
   readSnapshot,

@@ -25,6 +25,7 @@ import { type CreateDeps, createBasket } from './create.ts';
 import { editBasket, extendBasket } from './edit.ts';
 import { type Basket, BasketAnswer, CreateBasketBody, LineBody, PatchableBasket, QuantityBody } from './model.ts';
 import { listBaskets } from './store.ts';
+import { readTimeline, Timeline } from './timeline.ts';
 import { showBasket, type Viewer } from './view.ts';
 
 /** What the basket routes need beside what creation does. */
@@ -93,12 +94,13 @@ function lineExists(pool: pg.Pool): (request: FastifyRequest) => Promise<boolean
 }
 
 /**
- * `POST` and `GET /v1/baskets`, `GET` and `PATCH /v1/baskets/{id}`, `POST …/lines`, `PATCH` and `DELETE …/lines/{lineId}`,
- * `POST …/extend`, `POST …/cancel`.
+ * `POST` and `GET /v1/baskets`, `GET` and `PATCH /v1/baskets/{id}`, `GET …/timeline`, `POST …/lines`, `PATCH` and `DELETE
+ * …/lines/{lineId}`, `POST …/extend`, `POST …/cancel`.
  */
 export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
   app.addSchema(CreateBasketBody);
   app.addSchema(BasketAnswer);
+  app.addSchema(Timeline);
 
   app.post(
     '/v1/baskets',
@@ -201,6 +203,24 @@ export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
       const known = request.headers['if-none-match']?.split(',').map((tag) => tag.trim().replace(/^W\//, ''));
       if (known?.some((tag) => tag === `"${basket.version}"` || tag === '*')) return reply.code(304).send(null);
       return reply.send(showBasket(basket, now, viewerOf(caller)));
+    },
+  );
+
+  app.get(
+    '/v1/baskets/:id/timeline',
+    {
+      config: { access: { scopes: ['baskets:read'] }, exists: basketExists(deps.pool) },
+      schema: {
+        tags: ['Baskets'],
+        summary: 'Read what happened to a basket and when',
+        operationId: 'getTimeline',
+        params: basketParams,
+        response: { 200: Shared(Timeline), ...basketRefusals },
+      },
+    },
+    async (request, reply) => {
+      const timeline = await readTimeline(deps.pool, shopCaller(request), request.params.id);
+      return isRefusal(timeline) ? sendProblem(reply, timeline) : reply.send(timeline);
     },
   );
 

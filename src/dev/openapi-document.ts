@@ -27,6 +27,7 @@ export async function openApiYaml(): Promise<string> {
     suspect: () => {},
     metrics: new Registry(),
     clock: openDatabaseClock(pool),
+    openings: { count: () => {} },
     logger: pino({ level: 'silent' }),
     isDraining: () => false,
   });

@@ -8,6 +8,7 @@ import {
   basketParams,
   basketRefusals,
   maskAccount,
+  type OpeningCounter,
 } from '../baskets/index.ts';
 import { type ProblemCode, problems, refuse } from '../errors.ts';
 import type { Api } from '../http/api.ts';
@@ -20,12 +21,13 @@ import { frontendOrigins, laravelParameters, type Shop, withParameters } from '.
 import { type Click, type ClickDeps, followLaravelLink, followStartLink, linkModeOf } from './click.ts';
 import { mintStartLink, revokeStartLinks, startLinkOf } from './mint.ts';
 import { continuePage, problemPage } from './page.ts';
-import { isCrossSite, isPersonsNavigation } from './visitor.ts';
+import { isCrossSite, openerOf } from './visitor.ts';
 
 /** What the click needs beside following the link. */
 export type LinkRouteDeps = ClickDeps & {
   publicUrl: string;
   limitInvalidClicks: LimitInvalidClicks;
+  openings: Pick<OpeningCounter, 'count'>;
   /** Makes the confirmation token that a person's click hands to the shop front end. */
   mintConfirmation: (basket: Basket, shop: Shop) => Promise<string>;
 };
@@ -105,8 +107,9 @@ export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
       if (click.outcome === 'refused') return refuseClick(request, reply, click);
       const { shop, basket } = click;
       const { mode, askedFor } = linkModeOf(shop, basket);
-      const redirectAskedFor = mode === 'redirect' && askedFor;
-      if (mode === 'redirect' && isPersonsNavigation(request.method, request.headers, redirectAskedFor)) {
+      const opener = openerOf(request.method, request.headers, mode === 'redirect' && askedFor);
+      deps.openings.count(basket, opener, await deps.clock.now());
+      if (mode === 'redirect' && opener === 'person') {
         return sendToShop(request, reply, deps, shop, basket);
       }
       return reply

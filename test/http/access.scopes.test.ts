@@ -41,6 +41,7 @@ const rules: Record<string, string[]> = {
   'POST /v1/baskets': ['baskets:write'],
   'GET /v1/baskets': ['baskets:read'],
   'GET /v1/baskets/{id}': ['baskets:read'],
+  'GET /v1/baskets/{id}/timeline': ['baskets:read'],
   'PATCH /v1/baskets/{id}': ['baskets:write'],
   'POST /v1/baskets/{id}/lines': ['baskets:write'],
   'PATCH /v1/baskets/{id}/lines/{lineId}': ['baskets:write'],

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { isCrossSite, isPersonsNavigation } from '../../src/links/visitor.ts';
+import { isCrossSite, openerOf } from '../../src/links/visitor.ts';
 
 const navigation = { 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' };
 const browser = { 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36' };
@@ -53,7 +53,7 @@ const silentMachines: Visit[] = [
 ];
 
 const passes = ({ method = 'GET', headers }: Visit, redirectAskedFor: boolean) =>
-  isPersonsNavigation(method, headers, redirectAskedFor);
+  openerOf(method, headers, redirectAskedFor) === 'person';
 const names = (visits: Visit[]) => visits.map(({ what }) => what);
 
 t.test('a person’s navigation is one whether or not the shop asked for redirects', async (t) => {

@@ -2,7 +2,7 @@ import type { Test } from 'tap';
 import type { Config } from '../../src/config.ts';
 import { api, mintToken, startTestService } from './service.ts';
 
-/** What a shop of the tests is set up with; the item and event of contract examples. */
+/** What a shop of the tests is set up with; the item and event of the documentation's examples. */
 export const shopSettings = {
   name: 'Roxy',
   currency: 'GBP',
