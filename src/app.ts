@@ -14,6 +14,7 @@ import { strictJson } from './http/json.ts';
 import { openJwks } from './http/jwks.ts';
 import { limits } from './http/limits.ts';
 import { openApi } from './http/openapi.ts';
+import { shedUnderPressure } from './http/pressure.ts';
 import { probes } from './http/probes.ts';
 import { methodsNotAllowed, problemHandling } from './http/problems.ts';
 import { makeFastify } from './http/requests.ts';
@@ -65,6 +66,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   );
   const limitInvalidClicks = await limits(app, config, resources.redis.count);
   sessionCors(app, async (shopId) => frontendOrigins(await shops.get(shopId)));
+  await shedUnderPressure(app, config);
   await openApi(app);
   probes(app, resources);
 

@@ -55,6 +55,11 @@ export const environmentSchema = Type.Object({
     minimum: 0,
     description: 'how many invalid start links an address may open in a minute; 0 for any number',
   }),
+  MAX_EVENT_LOOP_DELAY_MS: Type.Integer({
+    default: 1000,
+    minimum: 0,
+    description: 'how late the event loop may be, in milliseconds, before calls are answered 503; 0 for any time',
+  }),
   TRUST_PROXY: Type.String({
     default: 'false',
     pattern: '^(false|[0-9A-Fa-f:./]+(,[0-9A-Fa-f:./]+)*)$',
@@ -91,6 +96,8 @@ export type Config = Readonly<{
   /** A minute; 0: without a limit. */
   rateLimitMax: number;
   rateLimitClicks: number;
+  /** 0: without a limit. */
+  maxEventLoopDelayMs: number;
   trustProxy: false | string;
   logLevel: string;
 }>;
@@ -138,6 +145,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
     dataKeys,
     rateLimitMax: values.RATE_LIMIT_MAX,
     rateLimitClicks: values.RATE_LIMIT_CLICKS,
+    maxEventLoopDelayMs: values.MAX_EVENT_LOOP_DELAY_MS,
     trustProxy: values.TRUST_PROXY === 'false' ? false : values.TRUST_PROXY,
     logLevel: values.LOG_LEVEL,
   });

@@ -10,21 +10,24 @@ const Readiness = Type.Object({
   checks: Type.Object({ postgres: OneOf('ok', 'failed'), redis: OneOf('ok', 'failed') }),
 });
 
+/** Never refused for a limit or for pressure. */
+const config = { rateLimit: false } as const;
+
 /**
- * `GET /metrics`, in Prometheus' format, `GET /health/live` and `GET /health/ready`. Without Redis the service is slower, not wrong: degraded, and ready.
- * Without Postgres, or while it drains, it is not ready.
+ * `GET /metrics`, in Prometheus' format, `GET /health/live` and `GET /health/ready`. Without Redis the service is slower,
+ * not wrong: degraded, and ready. Without Postgres, or while it drains, it is not ready.
  */
 export function probes(
   app: Api,
   deps: { pool: pg.Pool; redis: RedisConnection; metrics: Registry; isDraining: () => boolean },
 ): void {
-  app.get('/metrics', { schema: { hide: true } }, async (_request, reply) =>
+  app.get('/metrics', { config, schema: { hide: true } }, async (_request, reply) =>
     reply.type(deps.metrics.contentType).send(await deps.metrics.metrics()),
   );
-  app.get('/health/live', { schema: { hide: true } }, async () => ({ status: 'ok' }));
+  app.get('/health/live', { config, schema: { hide: true } }, async () => ({ status: 'ok' }));
   app.get(
     '/health/ready',
-    { schema: { hide: true, response: { 200: Readiness, 503: Readiness } } },
+    { config, schema: { hide: true, response: { 200: Readiness, 503: Readiness } } },
     async (_request, reply) => {
       const [postgres, redis] = await Promise.all([
         deps.pool.query('SELECT 1').then(

@@ -55,6 +55,8 @@ export async function startReplica(t: Test, options: ReplicaOptions) {
       LOG_LEVEL: 'info',
       // A load calls as one.
       RATE_LIMIT_MAX: '0',
+      // So does whatever else runs on the machine.
+      MAX_EVENT_LOOP_DELAY_MS: '0',
       ...options.env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -66,6 +66,8 @@ export async function startTestService(
     dataKeys: [{ kid: 'd1', secret: 'the secret that encrypts stored data of tests' }],
     rateLimitMax: 0,
     rateLimitClicks: 0,
+    // The test itself and everything beside it makes the event loop late.
+    maxEventLoopDelayMs: 0,
     trustProxy: false,
     logLevel: 'silent',
     ...overrides,
