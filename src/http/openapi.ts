@@ -24,8 +24,28 @@ export async function openApi(app: FastifyInstance): Promise<void> {
       if (!access) return { schema, url };
       const needs = access.scopes.map((scope) => `\`${scope}\``).join(' or ');
       const session = access.session ? ', or a session token of this basket' : '';
-      return { schema: { ...schema, security: [{ bearer: [] }], description: `Scope: ${needs}${session}.` }, url };
+      const documented = { ...schema, security: [{ bearer: [] }], description: `Scope: ${needs}${session}.` };
+      return { schema: { ...documented, headers: headersOf(String(route.method), url) }, url };
     },
   });
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+}
+
+/** The request headers of a call of the API. They are checked where they are read, not by a schema. */
+function headersOf(method: string, url: string) {
+  const idempotencyKey = {
+    type: 'string',
+    minLength: 1,
+    maxLength: 255,
+    description: 'Any text of your own, new for each call: the same call with the same key is made once.',
+  };
+  const ifMatch = { type: 'string', description: 'The ETag that the change was decided on; 412 when it is another.' };
+  const changesBasket = method !== 'GET' && url.startsWith('/v1/baskets/:id');
+  return {
+    type: 'object',
+    properties: {
+      ...(method === 'POST' ? { 'Idempotency-Key': idempotencyKey } : {}),
+      ...(changesBasket ? { 'If-Match': ifMatch } : {}),
+    },
+  };
 }
