@@ -10,10 +10,10 @@ const patienceMs = 6000;
 const settleMs = 20_000;
 const pauseMs = 50;
 /**
- * What a client thinks between two calls, on average, for each client there is up to 16: so that a load asks some 150
+ * What a client thinks between two calls, on average, for each client there is up to 16: so that a load asks some 100
  * times a second while it waits for a fault to end, and leaves the machine to what recovers.
  */
-const thinkMsPerClient = 6;
+const thinkMsPerClient = 9;
 
 type LoadOptions = {
   /** Where to send calls; read anew for each, so that replicas may come and go. */
