@@ -16,10 +16,16 @@ export async function shedUnderPressure(
   { maxEventLoopDelayMs }: { maxEventLoopDelayMs: number },
 ): Promise<void> {
   if (maxEventLoopDelayMs === 0) return;
+  let servingSinceMs = Number.POSITIVE_INFINITY;
+  app.addHook('onListen', async () => {
+    servingSinceMs = performance.now();
+  });
   await app.register(underPressure, {
     maxEventLoopDelay: maxEventLoopDelayMs,
     sampleInterval: sampleIntervalMs,
     pressureHandler: async ({ routeOptions }) => {
+      // The sample that is held against a request may still be of the start, which is busy with itself.
+      if (performance.now() < servingSinceMs + 2 * sampleIntervalMs) return;
       if (routeOptions.config.rateLimit !== false) throw new RefusalError(refuse('unavailable'));
     },
   });

@@ -63,7 +63,8 @@ t.test('holds are repaired basket by basket to what Postgres says of each', asyn
   await keys.hset(partitionKeys.holds, holdOf('bkt_under_way'), 'admitted 0 item:stalls=2');
   await keys.hset(partitionKeys.stock, 'roxy/item:stalls', '100 6 2 0');
 
-  t.ok(await reconcile(mine, 'all'));
+  // Where the machine is too busy for Redis to answer in time, it is tried again, as the keeper does.
+  await until('Redis is compared', 20_000, () => reconcile(mine, 'all'));
   const { '@epoch': _, ...holds } = await keys.hgetall(partitionKeys.holds);
   t.same(holds, {
     [holdOf(lost)]: 'held 1 item:stalls=1',
