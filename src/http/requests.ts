@@ -16,6 +16,8 @@ import { serializers } from './serializers.ts';
 const bodyBytes = 64 * 1024;
 const headerBytes = 16 * 1024;
 const arriveWithinMs = 10_000;
+/** Node's own 30 s would let a slow request take 40. */
+const lookForSlowEveryMs = 1000;
 const answerWithinMs = 5000;
 
 /**
@@ -37,7 +39,11 @@ export function makeFastify(
     requestTimeout: arriveWithinMs,
     connectionTimeout: 2 * arriveWithinMs,
     forceCloseConnections: 'idle',
-    http: { maxHeaderSize: headerBytes, headersTimeout: arriveWithinMs },
+    http: {
+      maxHeaderSize: headerBytes,
+      headersTimeout: arriveWithinMs,
+      connectionsCheckingInterval: lookForSlowEveryMs,
+    },
     // No shorter than a path can be: an over-long token is an invalid link, an over-long id an unknown one.
     routerOptions: { maxParamLength: headerBytes },
     schemaController: { compilersFactory: { buildSerializer: serializers() } },
