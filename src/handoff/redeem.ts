@@ -100,7 +100,7 @@ const redemptionChecks: readonly { code: ProblemCode; fails: (attempt: Attempt) 
 
 /**
  * Redeems a confirmation token, once: the basket is activated and the newest click's session becomes the valid one.
- * Everything happens in one transaction, or nothing does. Refusals: `not_found` for what is not a token of this shop,
+ * Everything happens in one transaction, or nothing does. Refusals: `not_found` for what is not a token of this caller,
  * those of redemptionChecks, `basket_expired`; all with a `redirectUrl` to send the customer to.
  */
 export async function redeemConfirmation(
@@ -113,7 +113,7 @@ export async function redeemConfirmation(
   if (shop === null) return refuse('not_found');
   const confirmation = readConfirmation(deps.confirmationKeys, request.token);
   if (confirmation === null || confirmation.shopNumber !== shop.shopNumber) {
-    return { ...refuse('not_found'), extensions: { redirectUrl: problemUrl(shop, 'link_invalid', null) } };
+    return notOurs(shop);
   }
   const session = request.sessionToken === null ? null : await readSession(deps, request.sessionToken);
   const owns = (basket: Basket) =>
@@ -166,8 +166,8 @@ async function redeemIn(
   let done: Done | undefined;
   const stored = await runOnce(tx, key, async () => {
     const unlocked = await readBasket(tx, shopId, basketId);
-    const hidden = unlocked === null || (caller.partner !== null && caller.partner !== unlocked.basket.partner);
-    if (hidden) return refused(shop, 'basket_expired', basketId);
+    if (unlocked === null) return refused(shop, 'basket_expired', basketId);
+    if (caller.partner !== null && caller.partner !== unlocked.basket.partner) return notOurs(shop);
     const customerId = unlocked.basket.customerId ?? request.customerId;
     if (customerId !== null) await lockCustomer(tx, shopId, customerId);
     const otherIds = customerId === null ? [] : await liveBasketIdsOf(tx, shopId, customerId);
@@ -255,6 +255,11 @@ async function activate(
   const expiresAt = new Date(Math.max(basket.expiresAt.getTime(), atLeast));
   const change = { ...session, status: 'activated' as const, activatedAt: now, lifetimeEndsAt, expiresAt };
   return saveBasket(tx, basket, change, 'basket.activated');
+}
+
+/** What is said alike of rubbish, of another shop's token, and to a partner of another partner's. */
+function notOurs(shop: Shop): Refusal {
+  return { ...refuse('not_found'), extensions: { redirectUrl: problemUrl(shop, 'link_invalid', null) } };
 }
 
 function refused(shop: Shop, code: ProblemCode, basketId: string): Refusal {

@@ -99,6 +99,24 @@ t.test('another shop is told the same of a token as of rubbish, and does not spe
   t.equal((await redeem(shop, token)).status, 200, 'it was not spent');
 });
 
+t.test('a partner is told the same of another partner’s token as of rubbish, and does not spend it', async (t) => {
+  const maker = await shop.withScope('baskets:write', 'partner-a');
+  const redeemAs = async (partner: string, token: string) =>
+    (await shop.withScope('confirmations:redeem', partner)).request<ShownProblem>('POST', '/v1/confirmations', {
+      token,
+    });
+  for (const { startBasketUrl } of [await createBasket(shop, {}, maker), await createBasket(shop)]) {
+    const token = await pressLink(startBasketUrl);
+    const foreign = await redeemAs('partner-b', token);
+    const rubbish = await redeemAs('partner-b', 'rubbish');
+    t.equal(foreign.status, 404);
+    t.equal(foreign.text.replace(foreign.body.requestId, ''), rubbish.text.replace(rubbish.body.requestId, ''));
+    t.equal((await redeem(shop, token)).status, 200, 'it was not spent');
+  }
+  const own = await pressLink((await createBasket(shop, {}, maker)).startBasketUrl);
+  t.equal((await redeemAs('partner-a', own)).status, 200, 'its own');
+});
+
 t.test('who may not redeem does not spend the token', async (t) => {
   const { id, startBasketUrl } = await createBasket(shop);
   const token = await pressLink(startBasketUrl);
