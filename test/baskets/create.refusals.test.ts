@@ -1,8 +1,10 @@
 import t from 'tap';
-import { createBasket } from '../support/journey.ts';
+import { createBasket, putItem } from '../support/journey.ts';
+import { contentsOfRedis, inspectRedis } from '../support/redis.ts';
 import { assertRefused } from '../support/refusal.ts';
 import { mintToken } from '../support/service.ts';
 import { openShop, shopSettings } from '../support/shop.ts';
+import { until } from '../support/until.ts';
 
 const shop = await openShop(t, { settings: { basket: { maxLines: 3, ttlSeconds: 100, maxLifetimeSeconds: 200 } } });
 const items = [{ itemId: 'stalls', quantity: 1 }];
@@ -12,6 +14,7 @@ const put = async (itemId: string, body: object) => {
   const answer = await shop.owner.request('PUT', `/v1/items/${itemId}`, { name: itemId, price: 100, ...body });
   t.equal(answer.status, 200, answer.text);
 };
+const keyed = (key: string) => ({ 'idempotency-key': key });
 const hour = 3_600_000;
 const inHours = (hours: number) => new Date(Date.now() + hours * hour).toISOString();
 
@@ -230,4 +233,42 @@ t.test('a credential of a shop that is not there is told so', async (t) => {
   const nobody = shop.as(await mintToken({ shop: 'nowhere', scope: 'baskets:write baskets:read' }));
   await assertRefused(t, shop, 'create', { status: 404, code: 'not_found' }, () => create({ items }, nobody));
   t.same((await nobody.request('GET', '/v1/baskets')).body, { data: [], nextCursor: null });
+});
+
+t.test('a refused creation leaves no hold in Redis either, whatever it is refused for', async (t) => {
+  const shop = await openShop(t, { settings: { basket: { maxLiveBasketsPerCustomer: 1 } } });
+  await putItem(shop, 'few', 1);
+  const few = [{ itemId: 'few', quantity: 1 }];
+  const first = await shop.backEnd.request(
+    'POST',
+    '/v1/baskets',
+    { items: few, customer: { id: 'cus-1' } },
+    keyed('a'),
+  );
+  t.equal(first.status, 201, first.text);
+  const keys = inspectRedis(t, shop.service.redisKeyPrefix);
+  // The keeper counts its comparisons there, whoever comes.
+  const held = async () => JSON.stringify(await contentsOfRedis(keys)).replace(/"@tick":"\d+"/g, '');
+  const isSettled = async () => /"roxy\/item:few":"1 1 0 0"/.test(await held()) && held();
+  const before = await until('the creation is settled', 15_000, isSettled);
+  const refused: [status: number, body: unknown, headers?: Record<string, string>][] = [
+    [400, '{'],
+    [400, { items, evil: 1 }],
+    [400, { items }, keyed('')],
+    [409, { items: few }],
+    [409, { items: [...items, ...few] }],
+    [415, { items }, { 'content-type': 'text/plain' }],
+    [422, { items: [...items, { itemId: 'nothing', quantity: 1 }] }],
+    [422, { items: [{ itemId: 'stalls', quantity: 9 }] }],
+    [422, { items, successRedirectUrl: 'https://evil.example/' }],
+    [422, { items }, keyed('a')],
+    [429, { items, customer: { id: 'cus-1' } }],
+  ];
+  for (const [status, body, headers] of refused) {
+    const answer = await shop.backEnd.request('POST', '/v1/baskets', body, headers);
+    t.equal(answer.status, status, `${JSON.stringify(body)} ${answer.text}`);
+  }
+  await until('what was admitted for the refused ones is given back', 5000, async () => (await held()) === before);
+  t.same(await shop.availability('few'), { capacity: 1, held: 1, sold: 0, available: 0 });
+  t.match(await shop.availability('stalls'), { held: 0 });
 });

@@ -95,6 +95,7 @@ t.test('a token verifies with a published key of its own kind, and with nothing 
   const good = await sign(ec, { alg: 'ES256', kid: 'ec' });
   const [head = '', , signature = ''] = good.split('.');
   const otherPayload = Buffer.from(JSON.stringify({ ...claims, shop: 'other', exp: 9e9 })).toString('base64url');
+  const pem = await exportSPKI(rsa.publicKey);
   const refused = {
     'another key under the same name': await sign(unpublished, { alg: 'ES256', kid: 'ec' }),
     'a name that is not published': await sign(ec, { alg: 'ES256', kid: 'unknown' }),
@@ -102,7 +103,15 @@ t.test('a token verifies with a published key of its own kind, and with nothing 
     'no name, and several would fit': await sign(rsa, { alg: 'RS256' }),
     'a key that is for another algorithm': await sign(ps, { alg: 'RS256', kid: 'ps' }),
     'an RSA key of 1,024 bits': await sign(rsa, { alg: 'RS256', kid: 'small' }),
-    'HS256 with the public key in PEM as secret': signHs256(await exportSPKI(rsa.publicKey), 'rsa'),
+    ...Object.fromEntries(
+      Object.entries({
+        'as it is': '',
+        'after a space': ' ',
+        'after a line break': '\n',
+        'after a mark': '\ufeff',
+      }).map(([how, before]) => [`HS256 with the public key in PEM as secret, ${how}`, signHs256(before + pem, 'rsa')]),
+    ),
+    'HS256 with the public key in PEM without its last line break': signHs256(pem.trim(), 'rsa'),
     'HS256 with the modulus as secret': signHs256(String(rsa.jwk.n), 'rsa'),
     'HS256 with the published document as secret': signHs256(JSON.stringify(rsa.jwk), 'rsa'),
     'the payload changed': `${head}.${otherPayload}.${signature}`,

@@ -69,6 +69,7 @@ t.test('what is not valid JSON, or would not be what it seems, is a 400', async 
     invalid_request: {
       null: 'null',
       'an array': '[]',
+      'nothing but 30,000 nested arrays': nested(30_000),
       'a text': '"items"',
       'an empty body': '',
       'a key’s value that no double holds': withCustom('{"x":1e400}'),
@@ -87,10 +88,21 @@ t.test('what is not valid JSON, or would not be what it seems, is a 400', async 
       'a custom that is an array': withCustom('[]'),
       'a custom that is null': withCustom('null'),
       ...Object.fromEntries(
-        ['null', '"2"', '""', 'true', '[3]', '"0x10"', '1e400', '1.5', '0', '-1', '10001', '2147483648'].map((text) => [
-          `a quantity of ${text}`,
-          withQuantity(text),
-        ]),
+        [
+          'null',
+          '"2"',
+          '""',
+          'true',
+          '[3]',
+          '"0x10"',
+          '1e400',
+          '1.5',
+          '0',
+          '-1',
+          '10001',
+          '2147483648',
+          '9007199254740993',
+        ].map((text) => [`a quantity of ${text}`, withQuantity(text)]),
       ),
       ...Object.fromEntries(
         ['status', 'id', 'shopId', 'partner', 'expiresAt', 'totals', 'version'].map((name) => [
@@ -108,6 +120,17 @@ t.test('what is not valid JSON, or would not be what it seems, is a 400', async 
       );
       t.ok(performance.now() - startedMs < 1000, `${what} costs no second`);
     }
+  }
+  for (const [what, body] of Object.entries({
+    '500,000 nested arrays in a bulk': `{"items":${nested(500_000)}}`,
+    '500,000 numbers in a bulk': `{"items":[${'1,'.repeat(500_000)}1]}`,
+    '80,000 keys in a bulk': `{${Array.from({ length: 80_000 }, (_, at) => `"k${at}":1`).join()}}`,
+  })) {
+    const startedMs = performance.now();
+    await assertRefused(t, shop, what, { status: 400, code: 'invalid_request' }, () =>
+      shop.owner.request('PUT', '/v1/items', body),
+    );
+    t.ok(performance.now() - startedMs < 5000, `${what} is answered in time`);
   }
   const authorization = `Bearer ${await mintToken({ shop: 'roxy', scope: 'baskets:write' })}`;
   const bytes = Buffer.from(withCustom('{"x":"\xff"}'), 'latin1');

@@ -119,3 +119,21 @@ t.test('an address that opens invalid links is slowed down, and its valid links 
   t.equal((await guess('2001:db8::ffff')).status, 429, 'addresses of one /64 are one');
   t.equal((await guess('2001:db8:0:1::1')).status, 403, 'another /64');
 });
+
+t.test(
+  'an address is whose connection it is: what a caller says of it counts only if a proxy is trusted',
+  async (t) => {
+    for (const trustProxy of [false, '203.0.113.0/24'] as const) {
+      const shop = await openShop(t, { config: { rateLimitClicks: 3, trustProxy } });
+      const guess = (at: number) =>
+        visit(`${shop.service.url}/b/${'A'.repeat(70)}`, {
+          'x-forwarded-for': `198.51.100.${at}`,
+          forwarded: `for=198.51.100.${at}`,
+          'x-real-ip': `198.51.100.${at}`,
+        });
+      const seen: number[] = [];
+      for (let guesses = 0; guesses < 5; guesses += 1) seen.push((await guess(guesses)).status);
+      t.same(seen, [403, 403, 403, 429, 429], `trusted: ${trustProxy}`);
+    }
+  },
+);

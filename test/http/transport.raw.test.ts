@@ -1,9 +1,13 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import t from 'tap';
-import { createBasket } from '../support/journey.ts';
+import { audit } from '../support/audit.ts';
+import { type Created, createBasket, putItem, type ShownProblem } from '../support/journey.ts';
 import { contentsOf } from '../support/refusal.ts';
 import { mintToken } from '../support/service.ts';
 import { openShop } from '../support/shop.ts';
 import { sendRaw } from '../support/socket.ts';
+import { until } from '../support/until.ts';
 
 const body = '{"items":[{"itemId":"stalls","quantity":1}]}';
 const tooLong = 64 * 1024 + 1;
@@ -84,4 +88,71 @@ t.test('a caller that goes away in the middle of its body leaves nothing behind'
   );
   t.not(status, 201);
   t.same(await contentsOf(shop.service.pool), before);
+});
+
+t.test('a body of exactly 64 KiB is read, and one without an end is cut off soon after', async (t) => {
+  const longest = body.padEnd(tooLong - 1, ' ');
+  t.equal((await shop.backEnd.request('POST', '/v1/baskets', longest)).status, 201);
+  const one = await shop.backEnd.request('POST', '/v1/baskets', `${longest} `);
+  t.match(one, { status: 413, body: { code: 'payload_too_large' } }, 'one byte more');
+
+  const before = await contentsOf(shop.service.pool);
+  const token = await mintToken({ shop: 'roxy', scope: 'baskets:write' });
+  const { hostname, port } = new URL(shop.service.url);
+  const socket = connect(Number(port), hostname).on('error', () => {});
+  const closed = once(socket, 'close');
+  socket
+    .resume()
+    .write(
+      `POST /v1/baskets HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n` +
+        'Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n',
+    );
+  const chunk = `4000\r\n${' '.repeat(0x4000)}\r\n`;
+  // What the kernels of both ends keep for a connection is a few MiB.
+  while (!socket.destroyed && socket.bytesWritten < 64 * 2 ** 20) {
+    if (!socket.write(chunk)) await Promise.race([once(socket, 'drain'), closed]).catch(() => {});
+  }
+  t.ok(socket.destroyed, 'the service closed the connection');
+  t.ok(socket.bytesWritten < 16 * 2 ** 20, `${socket.bytesWritten} bytes were taken`);
+  socket.destroy();
+  t.same(await contentsOf(shop.service.pool), before);
+});
+
+t.test('a caller that goes away before the answer finds by its key what came of it, and nothing is lost', async (t) => {
+  const rounds = 20;
+  await putItem(shop, 'rare', rounds);
+  const wanted = '{"items":[{"itemId":"rare","quantity":1}]}';
+  const token = await mintToken({ shop: 'roxy', scope: 'baskets:write' });
+  const { hostname, port } = new URL(shop.service.url);
+  const keys = Array.from({ length: rounds }, (_, round) => `gone-${round}`);
+  await Promise.all(
+    keys.map(async (key, round) => {
+      const socket = connect(Number(port), hostname).on('error', () => {});
+      await once(socket, 'connect');
+      const written = new Promise((resolve) => {
+        socket.write(
+          `POST /v1/baskets HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nIdempotency-Key: ${key}\r\n` +
+            `Content-Type: application/json\r\nContent-Length: ${wanted.length}\r\n\r\n${wanted}`,
+          resolve,
+        );
+      });
+      await written;
+      // Some at once, some while it is being worked on, some perhaps after it was answered.
+      for (let turn = 0; turn < round; turn += 1) await new Promise(setImmediate);
+      socket.resetAndDestroy();
+    }),
+  );
+  const ids = await Promise.all(
+    keys.map((key) =>
+      until('the call with the same key is answered', 10_000, async () => {
+        const headers = { 'idempotency-key': key };
+        const answer = await shop.backEnd.request<Created & ShownProblem>('POST', '/v1/baskets', wanted, headers);
+        if (answer.status !== 201 && answer.body.code !== 'idempotency_in_progress') throw new Error(answer.text);
+        return answer.status === 201 && answer.body.id;
+      }),
+    ),
+  );
+  t.equal(new Set(ids).size, rounds);
+  t.same(await shop.availability('rare'), { capacity: rounds, held: rounds, sold: 0, available: 0 }, 'one hold each');
+  await audit(shop.service.pool);
 });

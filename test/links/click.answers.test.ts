@@ -156,6 +156,14 @@ t.test(
   },
 );
 
+t.test('a line break in a parameter of the click stays a part of the address that it is passed on in', async (t) => {
+  const { startBasketUrl } = await createBasket(shop, { linkMode: 'redirect' });
+  const answer = await visit(`${startBasketUrl}?utm_source=a%0d%0aSet-Cookie:x=1%0d%0a%0d%0a<script>`);
+  t.equal(answer.status, 303);
+  t.match(answer.headers.location, /utm_source=a%0D%0ASet-Cookie%3Ax%3D1%0D%0A%0D%0A%3Cscript%3E/);
+  t.equal(answer.headers['set-cookie'], undefined);
+});
+
 t.test('a confirmUrl keeps the parameters that it has', async (t) => {
   const frontend = { ...shopSettings.frontend, confirmUrl: 'https://tickets.roxy.example/basket/confirm?lang=de' };
   await setShop({ frontend });

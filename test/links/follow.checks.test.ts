@@ -247,6 +247,7 @@ t.test('whatever is not a start link of this service answers one and the same li
     [{ kid: key?.kid ?? '', secret: 'the secret of another service entirely' }],
     startLinkPurpose,
   );
+  const namelessKid = deriveKeyring([{ kid: '', secret: key?.secret ?? '' }], startLinkPurpose);
   const unknownKid = deriveKeyring([{ kid: 'other', secret: key?.secret ?? '' }], startLinkPurpose);
   const invalid: Record<string, string> = {
     'a word': 'nonsense',
@@ -259,8 +260,16 @@ t.test('whatever is not a start link of this service answers one and the same li
     'a token with padding': `${token}=`,
     'a token with an encoded space': `${token}%20`,
     'a token that was encoded twice': token.replace('A', '%2541'),
+    'a token with a plus for its last character': `${token.slice(0, -1)}+`,
+    'a token with an encoded dot': `${token}%2E`,
+    'a token with a dot that was encoded twice': `${token}%252e`,
+    'a token with a full-width character': token.replace(/[A-Za-z]/, (letter) =>
+      encodeURIComponent(String.fromCodePoint(letter.charCodeAt(0) + 0xfee0)),
+    ),
+    'a token in capital letters': token.toUpperCase(),
     'a token of another service': writeStartToken(foreign, said),
     'a token of a key that is not listed': writeStartToken(unknownKid, said),
+    'a token of a key without a name': writeStartToken(namelessKid, said),
     'a token of a shop that does not exist': writeStartToken(startLink, { ...said, shopNumber: 4_000_000 }),
     'a confirmation token': writeConfirmation(confirmation, { ...said, linkGeneration: 1, issuedAt: new Date() }),
     'a session token': writeSession(session, 1, id, Buffer.alloc(16)),

@@ -98,6 +98,15 @@ t.test(
       'another basket': link.replace('bkt_', 'bkt_0'),
       'another generation': link.replace(/g=\d+/, 'g=1'),
       'a later expiry': link.replace(/expires=(\d)/, 'expires=9$1'),
+      'no expiry': link.replace(/expires=\d+&/, ''),
+      'two expiries': `${link}&expires=9999999999`,
+      ...Object.fromEntries(
+        ['0', '-1', '1e99', '99999999999999999999', ''].map((expires) => [
+          `the expiry ${JSON.stringify(expires)}`,
+          link.replace(/expires=\d+/, `expires=${expires}`),
+        ]),
+      ),
+      'its parameters in another order': link.replace(/(expires=\d+)&(g=\d+)/, '$2&$1'),
       'a keyless shop': link.replace('shop=roxy', 'shop=other'),
       'a keyless shop, signed with this one’s key': signedByTheShop(shop, link, { shop: 'other' }),
       'an unknown shop': signedByTheShop(shop, link, { shop: 'nobody' }),

@@ -1,3 +1,5 @@
+import crypto from 'node:crypto';
+import { syncBuiltinESMExports } from 'node:module';
 import t from 'tap';
 import { deriveKeyring, signToken, verifyToken } from '../../src/platform/crypto.ts';
 
@@ -104,3 +106,37 @@ t.test(
     t.equal(signToken(deriveKeyring([newer], 'start-link'), payload, 'old'), token);
   },
 );
+
+t.test('whatever is wrong with a token, one HMAC is made of it and one comparison in constant time', async (t) => {
+  const compare = t.capture(crypto, 'timingSafeEqual', crypto.timingSafeEqual);
+  const hmac = t.capture(crypto, 'createHmac', crypto.createHmac);
+  syncBuiltinESMExports();
+  t.teardown(() => {
+    compare.restore();
+    hmac.restore();
+    syncBuiltinESMExports();
+  });
+  const unknownKid = deriveKeyring([{ kid: 'gone', secret: secrets[0]?.secret ?? '' }], 'start-link');
+  const tampered = Buffer.from(bytes);
+  tampered[10] = (tampered[10] ?? 0) ^ 1;
+  const wrong = {
+    'the right one': token,
+    'a byte changed': tampered.toString('base64url'),
+    'the tag changed': `${token.slice(0, -8)}AAAAAAAA`,
+    'of an unknown key': signToken(unknownKid, payload),
+    'of another purpose': signToken(deriveKeyring(secrets, 'session'), payload),
+    'of another version': `B${token.slice(1)}`,
+    cut: token.slice(0, -1),
+    padded: `${token}=`,
+    'one character': 'A',
+    nothing: '',
+    'no base64': '%%%%',
+  };
+  compare.args();
+  hmac.args();
+  for (const [what, text] of Object.entries(wrong)) {
+    verify(text);
+    t.match(compare.args(), [[{ length: 16 }, { length: 16 }]], what);
+    t.equal(hmac.args().length, 1, what);
+  }
+});
