@@ -1,41 +1,109 @@
 import t from 'tap';
-import { createBasket, pressLink } from '../support/journey.ts';
-import { assertRefused } from '../support/refusal.ts';
-import { mintToken } from '../support/service.ts';
+import { activate, checkout, createBasket, openBasket, pressLink } from '../support/journey.ts';
+import { assertRefused, contentsOf } from '../support/refusal.ts';
+import { api } from '../support/service.ts';
 import { openShop } from '../support/shop.ts';
 
-const shop = await openShop(t);
-const { body: document } = await shop.owner.request<{
-  paths: Record<string, { post?: { parameters?: { in: string; name: string }[] } }>;
-}>('GET', '/openapi.json');
-const everyScope = 'shop:write baskets:write confirmations:redeem orders:write';
-const client = shop.as(await mintToken({ shop: shop.shopId, scope: everyScope }));
-const { id, startBasketUrl } = await createBasket(shop);
-const values: Record<string, string> = { id, shopId: shop.shopId, eventId: 'evt-1' };
-const item = { itemId: 'stalls', quantity: 1 };
-/** Of the calls that an empty body is not enough for. */
-const bodies: Record<string, object> = {
-  '/v1/shops/{shopId}/api-keys': { name: 'key', scopes: ['baskets:read'] },
-  '/v1/baskets': { items: [item] },
-  '/v1/baskets/{id}/lines': item,
-  '/v1/baskets/{id}/complete': { orderId: 'order-1' },
-  '/v1/confirmations': { token: await pressLink(startBasketUrl), context: 'customer', customerId: null },
-};
-const posts = Object.entries(document.paths).filter(([path, { post }]) => path.startsWith('/v1/') && post);
+/* Every POST of openapi.yaml under /v1, each on something of its own, with a body that it takes. */
 
-t.test(
-  'every POST of the API looks at its Idempotency-Key before it does anything, and says so in its document',
-  async (t) => {
-    t.ok(posts.length >= 11);
-    for (const [template, { post }] of posts) {
-      const path = template.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? `no value for ${name}`);
-      await assertRefused(t, shop, template, { status: 400, code: 'invalid_idempotency_key' }, () =>
-        client.request('POST', path, bodies[template] ?? {}, { 'idempotency-key': '""' }),
-      );
-      t.ok(
-        post?.parameters?.some((parameter) => parameter.in === 'header' && parameter.name === 'Idempotency-Key'),
-        template,
-      );
-    }
+type Client = ReturnType<typeof api>;
+type Call = { client: Client; path: string; body: Record<string, unknown>; other?: Record<string, unknown> };
+
+const shop = await openShop(t, { settings: { basket: { maxLiveBasketsPerCustomer: null } } });
+const { backEnd, owner, payments, frontEnd } = shop;
+const items = [{ itemId: 'stalls', quantity: 1 }];
+const line = { itemId: 'stalls', quantity: 1, custom: { row: 'A' } };
+
+/** A call that succeeds, and `other`: JSON that would be taken, too, were it not for the key. */
+const calls: Record<string, () => Promise<Call>> = {
+  'POST /v1/shops/{shopId}/api-keys': async () => {
+    const body = { name: 'x', scopes: ['baskets:read'] };
+    return { client: owner, path: '/v1/shops/roxy/api-keys', body, other: { ...body, name: 'y' } };
   },
-);
+  'POST /v1/events/{eventId}/cancel': async () => {
+    await owner.request('PUT', '/v1/events/off', { name: 'Off' });
+    return { client: owner, path: '/v1/events/off/cancel', body: {} };
+  },
+  'POST /v1/baskets': async () => ({
+    client: backEnd,
+    path: '/v1/baskets',
+    body: { items },
+    other: { items, reference: 'r-1' },
+  }),
+  'POST /v1/baskets/{id}/lines': async () => {
+    const { id } = await createBasket(shop);
+    return { client: backEnd, path: `/v1/baskets/${id}/lines`, body: line, other: { ...line, quantity: 2 } };
+  },
+  'POST /v1/baskets/{id}/extend': async () => {
+    const { id } = await createBasket(shop);
+    return { client: backEnd, path: `/v1/baskets/${id}/extend`, body: {} };
+  },
+  'POST /v1/baskets/{id}/cancel': async () => {
+    const { id } = await createBasket(shop);
+    return { client: backEnd, path: `/v1/baskets/${id}/cancel`, body: {} };
+  },
+  'POST /v1/baskets/{id}/link': async () => {
+    const { id } = await createBasket(shop);
+    return { client: backEnd, path: `/v1/baskets/${id}/link`, body: {} };
+  },
+  'POST /v1/confirmations': async () => {
+    const body = { token: await pressLink((await createBasket(shop)).startBasketUrl) };
+    return { client: frontEnd, path: '/v1/confirmations', body, other: { ...body, customerId: 'cus-1' } };
+  },
+  'POST /v1/baskets/{id}/checkout': async () => {
+    const { id } = await openBasket(shop);
+    return { client: payments, path: `/v1/baskets/${id}/checkout`, body: {}, other: { customerId: 'cus-1' } };
+  },
+  'POST /v1/baskets/{id}/checkout/fail': async () => {
+    const { id, startBasketUrl } = await createBasket(shop);
+    await activate(shop, startBasketUrl);
+    const { leaseId } = (await checkout(shop, id)).body;
+    return { client: payments, path: `/v1/baskets/${id}/checkout/fail`, body: { leaseId }, other: {} };
+  },
+  'POST /v1/baskets/{id}/complete': async () => {
+    const { id } = await openBasket(shop);
+    const body = { orderId: `order-${id}` };
+    return { client: payments, path: `/v1/baskets/${id}/complete`, body, other: { ...body, fees: 1 } };
+  },
+};
+
+t.test('every POST of the API is tried here, and its document tells of the header', async (t) => {
+  const { body: document } = await api(shop.service.url, null).request<{
+    paths: Record<string, { post?: { parameters?: { in: string; name: string }[] } }>;
+  }>('GET', '/openapi.json');
+  const posts = Object.entries(document.paths).filter(([path, { post }]) => path.startsWith('/v1/') && post);
+  t.same(Object.keys(calls).sort(), posts.map(([path]) => `POST ${path}`).sort());
+  for (const [path, { post }] of posts) {
+    t.ok(
+      post?.parameters?.some((parameter) => parameter.in === 'header' && parameter.name === 'Idempotency-Key'),
+      path,
+    );
+  }
+});
+
+for (const [operation, prepare] of Object.entries(calls)) {
+  t.test(
+    `${operation} honours its Idempotency-Key: once done, the same answer, and nothing else under it`,
+    async (t) => {
+      const { client, path, body, other } = await prepare();
+      const send = (key: string, sent: object = body) => client.request('POST', path, sent, { 'idempotency-key': key });
+      for (const key of ['', '""', 'a'.repeat(256), 'a\tb', 'clé']) {
+        const expected = { status: 400, code: 'invalid_idempotency_key' } as const;
+        await assertRefused(t, shop, `the key ${JSON.stringify(key)}`, expected, () => send(key));
+      }
+      const first = await send('once');
+      t.match(first.status, /^20[01]$/, first.text);
+      t.equal(first.headers.get('idempotent-replayed'), null);
+      const before = await contentsOf(shop.service.pool);
+      const again = await send('"once"');
+      t.equal(again.status, first.status);
+      t.equal(again.text, first.text, 'the same bytes');
+      t.equal(again.headers.get('idempotent-replayed'), 'true');
+      t.same(await contentsOf(shop.service.pool), before, 'a replay writes nothing');
+      if (other === undefined) return;
+      await assertRefused(t, shop, 'other JSON', { status: 422, code: 'idempotency_key_reused' }, () =>
+        send('once', other),
+      );
+    },
+  );
+}
