@@ -16,7 +16,12 @@ export async function openApi(app: FastifyInstance): Promise<void> {
         version: '1',
         description: 'Signed basket links with held stock, handed over to a shop front end exactly once.',
       },
-      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
+      components: {
+        securitySchemes: {
+          bearer: { type: 'http', scheme: 'bearer', description: 'A JWT or an API key that has the scope.' },
+          session: { type: 'http', scheme: 'bearer', description: 'The session token of the basket in the path.' },
+        },
+      },
     },
     refResolver: { buildLocalReference: (json, _baseUri, _fragment, index) => String(json.$id ?? `def-${index}`) },
     transform: ({ schema, url, route }) => {
@@ -24,8 +29,19 @@ export async function openApi(app: FastifyInstance): Promise<void> {
       if (!access) return { schema, url };
       const needs = access.scopes.map((scope) => `\`${scope}\``).join(' or ');
       const session = access.session ? ', or a session token of this basket' : '';
-      const documented = { ...schema, security: [{ bearer: [] }], description: `Scope: ${needs}${session}.` };
-      return { schema: { ...documented, headers: headersOf(String(route.method), url) }, url };
+      const partner = access.noPartner ? ' Not for a credential with a `partner`.' : '';
+      const security = [
+        ...access.scopes.map((scope) => ({ bearer: [scope] })),
+        ...(access.session ? [{ session: [] }] : []),
+      ];
+      const documented = {
+        ...schema,
+        security,
+        description: `Scope: ${needs}${session}.${partner}`,
+        ...(access.noPartner ? { 'x-no-partner': true } : {}),
+        headers: headersOf(String(route.method), url),
+      };
+      return { schema: documented, url };
     },
   });
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());

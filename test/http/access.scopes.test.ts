@@ -1,4 +1,5 @@
 import t from 'tap';
+import { activate, createBasket } from '../support/journey.ts';
 import { api, mintToken } from '../support/service.ts';
 import { openShop } from '../support/shop.ts';
 
@@ -57,6 +58,25 @@ const rules: Record<string, string[]> = {
   'POST /v1/baskets/{id}/complete': ['orders:write'],
 };
 
+/** What a session token may do with its own basket. */
+const ofSessions = [
+  'GET /v1/baskets/{id}',
+  'POST /v1/baskets/{id}/lines',
+  'PATCH /v1/baskets/{id}/lines/{lineId}',
+  'DELETE /v1/baskets/{id}/lines/{lineId}',
+  'POST /v1/baskets/{id}/extend',
+  'POST /v1/baskets/{id}/checkout',
+  'DELETE /v1/baskets/{id}/checkout',
+];
+
+/** What is the shop's own: nobody who is limited to a partner may do it, whatever the scopes. */
+const notOfPartners = [
+  'PUT /v1/shops/{shopId}/laravel-keys',
+  'POST /v1/shops/{shopId}/api-keys',
+  'GET /v1/shops/{shopId}/api-keys',
+  'DELETE /v1/shops/{shopId}/api-keys/{apiKeyId}',
+];
+
 const shop = await openShop(t);
 
 t.test('each call is open to the scopes that it names, one of them sufficing, and to no others', async (t) => {
@@ -85,6 +105,53 @@ t.test('each call is open to the scopes that it names, one of them sufficing, an
       t.match(refused.body.detail, scope, `${operation} names ${scope}`);
       t.notMatch((await statusWith(scope)).status, /401|403/, `${operation} with ${scope}`);
     }
+  }
+});
+
+t.test(
+  'a session makes the calls that are the customer’s business, and a partner none that are the shop’s',
+  async (t) => {
+    const { id, startBasketUrl } = await createBasket(shop);
+    const session = shop.as((await activate(shop, startBasketUrl)).session.token);
+    const partner = await shop.withScope(scopes.filter((scope) => scope !== 'platform').join(' '), 'acme');
+    const may: Record<'session' | 'partner', string[]> = { session: [], partner: [] };
+    for (const operation of Object.keys(rules)) {
+      const [method = '', template = ''] = operation.split(' ');
+      const path = template
+        .replace('{shopId}', shop.shopId)
+        .replace('{id}', id)
+        .replace(/\{\w+\}/g, 'unknown');
+      // A query that no call has: of those that are allowed none does anything.
+      const call = (client: typeof partner) =>
+        client.request(method, `${path}?evil=1`, method === 'GET' || method === 'DELETE' ? undefined : '{');
+      for (const [who, client] of Object.entries({ session, partner }) as ['session' | 'partner', typeof partner][]) {
+        const { status, text } = await call(client);
+        t.match(status, /^(400|403|404)$/, `${operation} by a ${who}: ${text}`);
+        if (status !== 403) may[who].push(operation);
+      }
+    }
+    t.same(may.session, ofSessions);
+    t.same(
+      Object.keys(rules).filter((operation) => !may.partner.includes(operation)),
+      notOfPartners,
+    );
+  },
+);
+
+t.test('the OpenAPI document says who may make each call', async (t) => {
+  type Operation = { security: { bearer?: string[]; session?: string[] }[]; 'x-no-partner'?: boolean };
+  const { body: document } = await api(shop.service.url, null).request<{
+    paths: Record<string, Record<string, Operation>>;
+  }>('GET', '/openapi.json');
+  for (const [operation, allowed] of Object.entries(rules)) {
+    const [method = '', path = ''] = operation.split(' ');
+    const said = document.paths[path]?.[method.toLowerCase()];
+    const ways = [
+      ...allowed.map((scope) => ({ bearer: [scope] })),
+      ...(ofSessions.includes(operation) ? [{ session: [] }] : []),
+    ];
+    t.strictSame(said?.security, ways, operation);
+    t.equal(said?.['x-no-partner'] ?? false, notOfPartners.includes(operation), operation);
   }
 });
 
