@@ -1,5 +1,5 @@
 import t from 'tap';
-import { createBasket } from '../support/journey.ts';
+import { activate, createBasket } from '../support/journey.ts';
 import { contentsOf } from '../support/refusal.ts';
 import { api, mintToken } from '../support/service.ts';
 import { openShop, shopSettings } from '../support/shop.ts';
@@ -86,6 +86,50 @@ t.test('what belongs to another shop answers byte for byte like what nobody has,
   }
   t.same(await contentsOf(shop.service.pool), before, 'nothing is written');
 });
+
+const ofBaskets = operations.filter((operation) => operation.includes('/v1/baskets/{id}'));
+
+t.test('what belongs to another partner answers like what nobody has, on every route about a basket', async (t) => {
+  const owner = await shop.withScope(everyScope, 'partner-a');
+  const neighbour = await shop.withScope(everyScope, 'partner-b');
+  const theirs = await createBasket(shop, {}, owner);
+  const before = await contentsOf(shop.service.pool);
+  t.ok(ofBaskets.length > 10, 'there are routes');
+  for (const operation of ofBaskets) {
+    const [method = '', template = ''] = operation.split(' ');
+    for (const body of [{}, { evil: 1 }, '{']) {
+      const what = `${operation} ${JSON.stringify(body)}`;
+      const expected = await seen(neighbour, method, filled(template, unknown), body);
+      t.equal(expected.status, 404, what);
+      for (const id of [theirs.id, basket.id]) {
+        t.same(await seen(neighbour, method, filled(template, { ...foreign, id }), body), expected, what);
+      }
+    }
+  }
+  t.same(await contentsOf(shop.service.pool), before, 'nothing is written');
+});
+
+t.test(
+  'to a session every basket but its own is like one that nobody has, on every route that it may use',
+  async (t) => {
+    const own = await createBasket(shop);
+    const session = shop.as((await activate(shop, own.startBasketUrl)).session.token);
+    const before = await contentsOf(shop.service.pool);
+    let routes = 0;
+    for (const operation of ofBaskets) {
+      const [method = '', template = ''] = operation.split(' ');
+      for (const body of [{}, { evil: 1 }, '{']) {
+        const what = `${operation} ${JSON.stringify(body)}`;
+        const expected = await seen(session, method, filled(template, unknown), body);
+        t.same(await seen(session, method, filled(template, foreign), body), expected, what);
+        t.match(expected.status, /^(403|404)$/, what);
+        if (expected.status === 404) routes += 1;
+      }
+    }
+    t.ok(routes > 10, 'there are routes that it may use');
+    t.same(await contentsOf(shop.service.pool), before, 'nothing is written');
+  },
+);
 
 t.test('an id of another shop is free: what is made under it is the caller’s own', async (t) => {
   const other = shop.as(await mintToken({ shop: 'other', scope: everyScope }));
