@@ -3,12 +3,24 @@ import { Registry } from 'prom-client';
 import { buildApp } from '../app.ts';
 import { loadConfig } from '../config.ts';
 import { openAdmission } from '../holds/index.ts';
+import type { Api } from '../http/api.ts';
 import { openDatabaseClock } from '../platform/clock.ts';
 import { openPostgres } from '../platform/postgres.ts';
 import { openRedis } from '../platform/redis.ts';
 
-/** The OpenAPI document as YAML, from the schemas of the routes. Nothing that it names is connected to. */
-export async function openApiYaml(): Promise<string> {
+/** The OpenAPI document as YAML, from the schemas of the routes. */
+export function openApiYaml(): Promise<string> {
+  return ofApp((app) => app.swagger({ yaml: true }));
+}
+
+/** Its paths, with the operations of each by method. */
+export async function openApiPaths(): Promise<Record<string, Record<string, object>>> {
+  const document: { paths?: object } = JSON.parse(await ofApp((app) => JSON.stringify(app.swagger())));
+  return { ...document.paths };
+}
+
+/** Builds the app to look at it. Nothing that its configuration names is connected to. */
+async function ofApp<T>(look: (app: Api) => T): Promise<T> {
   const secret = 'no secret but the length of one it has';
   const config = loadConfig({
     PUBLIC_URL: 'http://localhost:3000',
@@ -33,7 +45,7 @@ export async function openApiYaml(): Promise<string> {
   });
   try {
     await app.ready();
-    return app.swagger({ yaml: true });
+    return look(app);
   } finally {
     await app.close();
     await redis.close();

@@ -20,6 +20,14 @@ t.test('every link of the documentation into the project leads somewhere', async
   }
 });
 
+t.test('every file that the documentation names by its path in the project exists', async (t) => {
+  for (const path of documents) {
+    for (const [, file = ''] of prose(path).matchAll(/\b((?:src|test|docs|migrations|bench)\/[\w./-]*\.\w+)/g)) {
+      t.ok(existsSync(join(project, file)), `${path} names ${file}`);
+    }
+  }
+});
+
 t.test('every page of the documentation is linked from the README', async (t) => {
   const readme = prose('README.md');
   for (const path of documents.slice(1)) t.ok(readme.includes(`](${path})`), path);
