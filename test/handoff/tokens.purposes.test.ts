@@ -7,7 +7,9 @@ import { tokenIn } from '../support/tokens.ts';
 
 type Kind = 'start link' | 'confirmation' | 'session' | 'API key' | 'JWT' | 'cursor';
 
-const shop = await openShop(t);
+/** One secret for everything, as a careless operator may have it: what a token is for keeps it apart all the same. */
+const keys = [{ kid: 'k1', secret: 'the one secret that signs and encrypts everything' }];
+const shop = await openShop(t, { config: { linkKeys: keys, dataKeys: keys } });
 const { id, startBasketUrl } = await createBasket(shop, { customer: { id: 'cus-1' } });
 const opened = await activate(shop, startBasketUrl);
 await createBasket(shop);

@@ -95,14 +95,14 @@ t.test(`${silent} connections that say nothing are closed in time, and others ar
 
   let slowestMs = 0;
   let created = 0;
-  await until('all of them are closed', arriveWithinMs + 4 * noticedWithinMs, async () => {
+  await until('all of them are closed', arriveWithinMs + noticedWithinMs, async () => {
     const startedMs = performance.now();
     await createBasket(shop);
     created += 1;
     slowestMs = Math.max(slowestMs, performance.now() - startedMs);
     return open === 0;
   });
-  t.ok(created > 10, `${created} baskets were created meanwhile`);
+  t.ok(created > 5, `${created} baskets were created meanwhile`);
   t.ok(slowestMs < 5000, `the slowest in ${Math.round(slowestMs)} ms`);
   t.comment(`closed after ${Math.round(performance.now() - openedMs)} ms, ${created} created, slowest ${slowestMs} ms`);
 });
