@@ -71,7 +71,8 @@ export async function readStockIdsOfEvent(db: Queryable, shopId: string, eventId
 /** Cancelled events whose live baskets have not all been ended yet, of every shop. */
 export async function eventsToEnd(db: Queryable): Promise<{ shopId: string; eventId: string }[]> {
   const { rows } = await db.query<{ shop_id: string; event_id: string }>(
-    `SELECT shop_id, event_id FROM events WHERE status = 'cancelled' AND NOT baskets_ended`,
+    `SELECT /* across shops: the sweeper ends the baskets of every cancelled event */ shop_id, event_id
+     FROM events WHERE status = 'cancelled' AND NOT baskets_ended`,
   );
   return rows.map(({ shop_id, event_id }) => ({ shopId: shop_id, eventId: event_id }));
 }

@@ -248,7 +248,7 @@ export async function expireListed(db: Queryable, baskets: readonly BasketName[]
 /** Baskets that are due, whichever they are, those that are longest so first. */
 export async function listDue(db: Queryable, limit: number): Promise<BasketName[]> {
   const { rows } = await db.query<{ shop_id: string; basket_id: string }>(
-    `SELECT b.shop_id, b.basket_id FROM baskets b
+    `SELECT /* across shops: the sweeper expires the baskets of all of them */ b.shop_id, b.basket_id FROM baskets b
      WHERE b.status IN ${liveSql} AND b.expires_at <= now() ORDER BY b.expires_at LIMIT $1`,
     [limit],
   );

@@ -92,13 +92,15 @@ export function readEverything(
     pool,
     async (tx) => {
       await tx.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
-      const unheld = `SELECT ${rowColumns('0')} FROM stock s`;
-      const live = heldBasketsSql(`b.status IN ${liveSql}`);
+      const unheld = `SELECT ${acrossShops} ${rowColumns('0')} FROM stock s`;
+      const live = heldBasketsSql(`b.status IN ${liveSql} ${acrossShops}`);
       return (await eachPage(tx, unheld, pageSize, eachRows)) && eachPage(tx, live, pageSize, eachHolds);
     },
     () => true,
   );
 }
+
+const acrossShops = '/* across shops: Redis has the holds of all of them */';
 
 const rowColumns = (held: string) =>
   `s.shop_id AS "shopId", s.stock_id AS "stockId", s.capacity, ${held} AS held, s.sold`;
@@ -107,7 +109,7 @@ const rowColumns = (held: string) =>
 export async function readStockRows(db: Queryable, which: readonly StockName[] | 'all'): Promise<StatedRow[]> {
   const { rows } =
     which === 'all'
-      ? await db.query<StatedRow>(`SELECT ${rowColumns('s.held')} FROM stock s`)
+      ? await db.query<StatedRow>(`SELECT ${acrossShops} ${rowColumns('s.held')} FROM stock s`)
       : await db.query<StatedRow>(
           `SELECT ${rowColumns('s.held')} FROM stock s
            WHERE (s.shop_id, s.stock_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))`,

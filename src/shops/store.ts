@@ -52,7 +52,8 @@ export async function putLaravelKeys(db: Queryable, shopId: string, sealed: stri
 /** The keys of Laravel links of all shops, encrypted as they are. */
 export async function listLaravelKeys(db: Queryable): Promise<{ shopId: string; sealed: string }[]> {
   const { rows } = await db.query<{ shopId: string; sealed: string }>(
-    'SELECT shop_id AS "shopId", laravel_keys AS sealed FROM shops WHERE laravel_keys IS NOT NULL',
+    `SELECT /* across shops: the keys of all are encrypted anew when DATA_KEYS change */
+       shop_id AS "shopId", laravel_keys AS sealed FROM shops WHERE laravel_keys IS NOT NULL`,
   );
   return rows;
 }
@@ -81,7 +82,11 @@ export async function readShop(
 
 /** The id of the shop that tokens know by this number. */
 async function readShopByNumber(db: Queryable, shopNumber: number): Promise<Shop | null> {
-  const { rows } = await db.query<Row>(`SELECT ${columns} FROM shops WHERE shop_number = $1`, [shopNumber]);
+  const { rows } = await db.query<Row>(
+    `SELECT /* across shops: it finds which one a signed token or an API key is of */ ${columns}
+     FROM shops WHERE shop_number = $1`,
+    [shopNumber],
+  );
   return rows[0] ? toShop(rows[0]) : null;
 }
 

@@ -3,6 +3,7 @@ import pg from 'pg';
 import { fault } from '../support/fault.ts';
 import type { Created, ShownProblem } from '../support/journey.ts';
 import { type Alteration, migrateAltered } from '../support/replica.ts';
+import { asTester } from '../support/service.ts';
 import { accountFor, openShopOnReplicas } from '../support/shop-on-replicas.ts';
 import { until } from '../support/until.ts';
 
@@ -61,7 +62,7 @@ fault({
     const clients = Promise.all([buy(), buy(), buy(), buy(), watchLocks()]);
     await until('baskets are bought', 10_000, async () => created.length > 20);
 
-    const report = new pg.Client({ connectionString: shop.databaseUrl });
+    const report = new pg.Client({ connectionString: asTester(shop.databaseUrl) });
     await report.connect();
     await report.query('BEGIN');
     await report.query('SELECT count(*) FROM baskets');

@@ -5,14 +5,19 @@ import { type Creation, takesOf } from '../../src/holds/index.ts';
 import { newId } from '../../src/platform/ids.ts';
 import { openPostgres } from '../../src/platform/postgres.ts';
 import { audit } from '../support/audit.ts';
-import { createDatabase } from '../support/service.ts';
+import { asTester, createDatabase } from '../support/service.ts';
 
 const shopId = 'roxy';
 
 /** A database with one shop and stock rows of these capacities; without a service, so that nobody else works on it. */
 async function openStock(t: Test, capacities: Record<string, number | null>) {
-  const pool = openPostgres(await createDatabase(t), () => {});
-  t.teardown(() => pool.end());
+  const databaseUrl = await createDatabase(t);
+  const open = (url: string) => {
+    const pool = openPostgres(url, () => {});
+    t.teardown(() => pool.end());
+    return pool;
+  };
+  const [pool, poolOfService] = [open(asTester(databaseUrl)), open(databaseUrl)];
   await pool.query(`INSERT INTO shops (shop_id, settings, public_token) VALUES ($1, '{}', 'token')`, [shopId]);
   await pool.query('INSERT INTO stock (shop_id, stock_id, capacity) SELECT $1, * FROM unnest($2::text[], $3::int[])', [
     shopId,
@@ -21,7 +26,7 @@ async function openStock(t: Test, capacities: Record<string, number | null>) {
   ]);
   return {
     pool,
-    commit: (creations: readonly Creation[]) => commitCreations(pool, creations, () => {}),
+    commit: (creations: readonly Creation[]) => commitCreations(poolOfService, creations, () => {}),
     async held(): Promise<Record<string, number>> {
       const { rows } = await pool.query<{ stock_id: string; held: number }>('SELECT stock_id, held FROM stock');
       return Object.fromEntries(rows.map(({ stock_id, held }) => [stock_id, held]));

@@ -5,7 +5,7 @@ import pg from 'pg';
 import t from 'tap';
 import { freePort } from '../../src/dev/services.ts';
 import { type Created, pressLink, type Redeemed } from '../support/journey.ts';
-import { api, createDatabase, jwtSecret, mintToken } from '../support/service.ts';
+import { api, asTester, createDatabase, jwtSecret, mintToken } from '../support/service.ts';
 import { shopSettings } from '../support/shop.ts';
 import { until } from '../support/until.ts';
 
@@ -113,7 +113,7 @@ t.test('a request is one line of the log, with its route pattern, and no secret 
     await frontEnd.request('POST', `/v1/confirmations?token=${confirmation}`, { token: confirmation }),
   ];
   // What breaks is logged with its error: a driver's error may carry what was sent.
-  const database = new pg.Client({ connectionString: service.databaseUrl });
+  const database = new pg.Client({ connectionString: asTester(service.databaseUrl) });
   await database.connect();
   t.teardown(() => database.end());
   await database.query(`

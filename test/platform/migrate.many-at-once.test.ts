@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import pg from 'pg';
 import t from 'tap';
 import { migrate } from '../../src/platform/migrations.ts';
-import { createDatabase, startTestService } from '../support/service.ts';
+import { asTester, createDatabase, startTestService } from '../support/service.ts';
 
 const files = (await readdir(new URL('../../migrations', import.meta.url))).filter((name) => name.endsWith('.sql'));
 const names = files.map((name) => name.replace(/\.sql$/, '')).sort();
@@ -43,7 +43,7 @@ t.test('a database that lacks migrations is not served', async (t) => {
 });
 
 async function query(url: string, statement: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url });
+  const client = new pg.Client({ connectionString: asTester(url) });
   await client.connect();
   try {
     return (await client.query(statement)).rows;

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import t from 'tap';
 import { migrate } from '../../src/platform/migrations.ts';
+import { openPostgres } from '../../src/platform/postgres.ts';
 import { audit } from '../support/audit.ts';
 import { type Created, checkout, complete, createBasket, openBasket, putItem } from '../support/journey.ts';
 import { startPgBouncer } from '../support/pgbouncer.ts';
@@ -30,7 +31,9 @@ t.test('behind PgBouncer in transaction mode a basket goes all the way, and time
   t.match(completed, { status: 200, body: { basket: { status: 'completed' } } });
   await audit(shop.service.pool);
 
-  const { rows } = await shop.service.pool.query(`SELECT current_setting('lock_timeout') AS lock,
+  const pool = openPostgres(databaseUrl, () => {});
+  t.teardown(() => pool.end());
+  const { rows } = await pool.query(`SELECT current_setting('lock_timeout') AS lock,
     current_setting('statement_timeout') AS statement, current_setting('idle_in_transaction_session_timeout') AS idle`);
   t.same(rows, [{ lock: '2s', statement: '4s', idle: '10s' }], 'the role has the settings that PgBouncer leaves out');
 });

@@ -3,9 +3,9 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import t from 'tap';
 import { refuse } from '../../src/errors.ts';
 import { openPostgres, type Queryable, withTransaction } from '../../src/platform/postgres.ts';
-import { createDatabase } from '../support/service.ts';
+import { asTester, createDatabase } from '../support/service.ts';
 
-const url = await createDatabase(t);
+const url = asTester(await createDatabase(t));
 const pool = openPostgres(url, () => {});
 t.teardown(() => pool.end());
 await pool.query('CREATE TABLE counters (id integer PRIMARY KEY, n integer NOT NULL)');

@@ -2,7 +2,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { cpSync, createWriteStream, existsSync, readFileSync, rmSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, rm, stat, statfs } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -14,13 +14,16 @@ import { type RedisKind, startPostgres, startRedis } from '../../src/dev/service
 import { migrate } from '../../src/platform/migrations.ts';
 import { startPgBouncer } from './pgbouncer.ts';
 import { startRedisCluster } from './redis-cluster.ts';
+import { type Judgement, judge, keepStatements, keptStatements, recording, tenantTablesOf } from './tenancy.ts';
 
 /*
  * npm test [-- file patterns]
  * npm run test:faults [-- file patterns]
  *
  * Starts one Postgres and one Redis for all test files, migrates a template database that each test clones, runs tap and
- * says what could not be run. With `--faults` it runs the files that the other leaves out because they take minutes.
+ * says what could not be run. At the end it asks Postgres for every statement that the service sent, and fails when one
+ * reaches a tenant's table without naming the shop (tenancy.ts). With `--faults` it runs the files that the other leaves
+ * out because they take minutes.
  * TEST_DATABASE_URL names a Postgres to use instead of the embedded one (a superuser's URL), TEST_REDIS_KIND asks for
  * redis-server, valkey-server or js-redis-server. TEST_PGBOUNCER=1 puts PgBouncer between the services under test and
  * Postgres; TEST_REDIS_CLUSTER=1 gives them a Redis Cluster.
@@ -64,9 +67,14 @@ process.on('exit', () => {
 // As root, Postgres is run as nobody, who must get in.
 await chmod(directory, 0o755);
 const template = `basketlink_template_${randomBytes(6).toString('hex')}`;
+/** The role of the tests, by which what they send is told apart from what the service sends. */
+const tester = `basketlink_tester_${randomBytes(6).toString('hex')}`;
+const testerPassword = randomBytes(16).toString('hex');
 const given = process.env.TEST_DATABASE_URL;
 const [postgres, redis] = await Promise.all([
-  given === undefined ? startPostgres({ dataDirectory: join(directory, 'postgres'), durable: false }) : null,
+  given === undefined
+    ? startPostgres({ dataDirectory: join(directory, 'postgres'), durable: false, settings: recording })
+    : null,
   startRedis({ dataDirectory: null, persist: false, only: wantedRedis }),
   buildTap(),
   compile(),
@@ -80,7 +88,10 @@ try {
 } finally {
   await cluster?.stop();
   await pgBouncer?.stop();
-  if (postgres === null) await administer(`DROP DATABASE IF EXISTS ${template} WITH (FORCE)`);
+  if (postgres === null) {
+    await administer(`DROP DATABASE IF EXISTS ${template} WITH (FORCE)`);
+    await administer(`DROP ROLE IF EXISTS ${tester}`);
+  }
   await Promise.all([postgres?.stop(), redis.stop()]);
 }
 
@@ -94,7 +105,13 @@ async function runTests(): Promise<number> {
   await administer(`CREATE DATABASE ${template}`);
   const templateUrl = new URL(postgresUrl);
   templateUrl.pathname = `/${template}`;
+  await administer(`CREATE ROLE ${tester} SUPERUSER LOGIN PASSWORD '${testerPassword}'`);
+  const testerUrl = new URL(postgresUrl);
+  testerUrl.username = tester;
+  testerUrl.password = testerPassword;
+  const since = postgres && (await asAdministrator(keepStatements));
   await migrate(templateUrl.href);
+  const tenantTables = await asAdministrator(tenantTablesOf, templateUrl.href);
   // A database that somebody is connected to cannot be cloned.
   await administer(`ALTER DATABASE ${template} WITH ALLOW_CONNECTIONS false`);
   await mkdir(join(project, '.tap'), { recursive: true });
@@ -110,6 +127,7 @@ async function runTests(): Promise<number> {
     env: {
       ...process.env,
       TEST_POSTGRES_URL: postgresUrl,
+      TEST_TESTER_URL: testerUrl.href,
       TEST_TEMPLATE_DATABASE: template,
       TEST_REDIS_URL: cluster?.url ?? redis.url,
       TEST_REDIS_KIND: redis.kind,
@@ -126,12 +144,19 @@ async function runTests(): Promise<number> {
     await pipeline(child.stdout, createWriteStream(reportFile));
   }
   const [code] = (await ended) as [number | null];
-  const report = existsSync(reportFile) ? readFileSync(reportFile, 'utf8') : '';
-  const counts = countResults(report);
-  if (counts.passed + counts.failed === 0) {
+  let report = existsSync(reportFile) ? readFileSync(reportFile, 'utf8') : '';
+  if (countResults(report).passed + countResults(report).failed === 0) {
     process.stdout.write('\nNo test was run.\n');
     return 1;
   }
+  if (since !== null && !interrupted) {
+    const statements = await asAdministrator((client) => keptStatements(client, since, tester));
+    const result = describeTenancy(await judge(statements, tenantTables));
+    process.stdout.write(`${result.startsWith('ok ') ? result.split('\n', 1)[0] : result}\n`);
+    report = withResult(report, result);
+    await writeFile(reportFile, report);
+  }
+  const counts = countResults(report);
   process.stdout.write(`\n${interrupted ? 'Interrupted.' : describeGaps(report)}\n${describeCounts(counts)}\n`);
   return code === 0 && counts.failed > 0 ? 1 : (code ?? 1);
 }
@@ -187,6 +212,33 @@ function countResults(report: string): Counts {
   return { passed: count('pass'), failed: count('fail'), skipped: count('skip') };
 }
 
+/** As a line of TAP with comments: those that work across shops, and those that reach a tenant's table some other way. */
+function describeTenancy(judged: readonly Judgement[]): string {
+  const broken = judged.filter(({ complaints }) => complaints.length > 0);
+  const across = judged.flatMap(({ across }) => across ?? []);
+  const says = `${judged.length - broken.length - across.length} name the shop, ${across.length} say why not`;
+  return [
+    `${broken.length === 0 ? 'ok' : 'not ok'} - of all statements that reach a tenant’s table ${says}`,
+    ...across.map((why) => `across shops: ${why}`),
+    ...broken.flatMap(({ statement, complaints }) => ['', ...complaints, ...statement.split('\n')]),
+    ...(broken.length > 0 ? ['', 'One that must work across shops says why: SELECT /* across shops: <why> */ …'] : []),
+  ].join('\n# ');
+}
+
+/** A report with one more result. */
+function withResult(report: string, result: string): string {
+  const { passed, failed, skipped } = countResults(report);
+  const isGood = result.startsWith('ok ');
+  const totals = { pass: passed + (isGood ? 1 : 0), fail: failed + (isGood ? 0 : 1), skip: skipped };
+  const counted = Object.entries(totals).filter(([, count]) => count > 0);
+  const total = passed + failed + skipped + 1;
+  return report
+    .replace(/^1\.\.(\d+)$/m, (_, planned) => `1..${Number(planned) + 1}`)
+    .replace(/^# \{ total: .*\}$/m, () =>
+      [result, `# { total: ${total}, ${counted.map(([name, count]) => `${name}: ${count}`).join(', ')} }`].join('\n'),
+    );
+}
+
 function describeCounts({ passed, failed, skipped }: Counts): string {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
 }
@@ -195,6 +247,7 @@ function describeGaps(report: string): string {
   const gaps = [...report.matchAll(/^ *ok \d+ - (.*?) # SKIP ?(.*)$/gm)].map(
     ([, name = '', reason]) => `${reason || 'no reason given'} (${name})`,
   );
+  if (postgres === null) gaps.unshift('whether each statement names its shop: only the embedded Postgres is asked');
   if (redis.kind === 'js-redis-server') {
     const reason = wantedRedis === undefined ? 'no redis-server or valkey-server is on the PATH' : 'it was asked for';
     gaps.unshift(`anything on a real Redis: js-redis-server stood in because ${reason}`);
@@ -204,10 +257,14 @@ function describeGaps(report: string): string {
 }
 
 async function administer(statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString: postgresUrl });
+  await asAdministrator((client) => client.query(statement));
+}
+
+async function asAdministrator<T>(work: (client: pg.Client) => Promise<T>, url = postgresUrl): Promise<T> {
+  const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
-    await client.query(statement);
+    return await work(client);
   } finally {
     await client.end();
   }

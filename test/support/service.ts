@@ -5,6 +5,7 @@ import pg from 'pg';
 import type { Test } from 'tap';
 import type { Config } from '../../src/config.ts';
 import { freePort } from '../../src/dev/services.ts';
+import { openPostgres } from '../../src/platform/postgres.ts';
 import { startService } from '../../src/server.ts';
 import { until } from './until.ts';
 
@@ -32,6 +33,15 @@ export async function createDatabase(t: Test): Promise<string> {
   return url.href;
 }
 
+/**
+ * The same database for a test itself, past PgBouncer and the service: what the service sends is told apart by the role.
+ */
+export function asTester(databaseUrl: string): string {
+  const url = new URL(fromRunner('TEST_TESTER_URL'));
+  url.pathname = new URL(databaseUrl).pathname;
+  return url.href;
+}
+
 async function administer(statement: string): Promise<void> {
   const client = new pg.Client({ connectionString: fromRunner('TEST_POSTGRES_URL') });
   await client.connect();
@@ -44,7 +54,7 @@ async function administer(statement: string): Promise<void> {
 
 /**
  * Starts the whole service on a database and a Redis prefix of its own, and stops it after the test. Two replicas share
- * both when the second gets the first's `databaseUrl` and `redisKeyPrefix`.
+ * both when the second gets the first's `databaseUrl` and `redisKeyPrefix`. `pool` is the test's own, not the service's.
  */
 export async function startTestService(
   t: Test,
@@ -74,11 +84,13 @@ export async function startTestService(
   };
   const service = await startService(config, { redisKeyPrefix });
   t.teardown(() => service.stop());
+  const pool = openPostgres(asTester(config.databaseUrl), () => {});
+  t.teardown(() => pool.end());
   if (config.redisUrl === fromRunner('TEST_REDIS_URL')) {
     // On a machine that is still busy starting the service goes on without: then Redis would know nothing for seconds.
     await until('Redis is in use', 10_000, async () => service.admission.epoch() !== null);
   }
-  return { ...service, config, redisKeyPrefix };
+  return { ...service, pool, config, redisKeyPrefix };
 }
 
 type TokenClaims = { shop?: string; scope: string; partner?: string; sub?: string };

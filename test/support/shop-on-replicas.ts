@@ -4,7 +4,7 @@ import { audit } from './audit.ts';
 import { countOversold } from './fault.ts';
 import { type Alteration, startReplica } from './replica.ts';
 import { startRedisServer } from './servers.ts';
-import { api, createDatabase, mintToken } from './service.ts';
+import { api, asTester, createDatabase, mintToken } from './service.ts';
 import { openShopAt } from './shop.ts';
 
 /**
@@ -23,7 +23,7 @@ export async function openShopOnReplicas(
   const start = (more: { altered?: readonly Alteration[] } = {}) =>
     startReplica(t, { databaseUrl: through, redisUrl: redis.url, altered, ...more });
   const replicas = await Promise.all(Array.from({ length: count }, () => start()));
-  const pool = new pg.Pool({ connectionString: databaseUrl, max: 4 });
+  const pool = new pg.Pool({ connectionString: asTester(databaseUrl), max: 4 });
   t.teardown(() => pool.end());
   const [first] = replicas;
   if (first === undefined) throw new Error('a shop needs a replica');

@@ -6,6 +6,7 @@ import { openPostgres } from '../../src/platform/postgres.ts';
 import { openRedis } from '../../src/platform/redis.ts';
 import { createBasket } from './journey.ts';
 import { countedRow, inspectRedis } from './redis.ts';
+import { asTester } from './service.ts';
 import { openShop } from './shop.ts';
 import { until } from './until.ts';
 
@@ -24,15 +25,25 @@ export async function openStoppedShop(t: Test, { baskets = 2 } = {}) {
   });
   await shop.service.stop();
 
-  const pool = openPostgres(config.databaseUrl, () => {});
-  t.teardown(() => pool.end());
+  const open = (url: string) => {
+    const pool = openPostgres(url, () => {});
+    t.teardown(() => pool.end());
+    return pool;
+  };
+  const [pool, poolOfReplicas] = [open(asTester(config.databaseUrl)), open(config.databaseUrl)];
   const replica = async () => {
     const redis = openRedis(config.redisUrl, redisKeyPrefix, () => {});
     t.teardown(() => redis.close());
     const admission = openAdmission(redis);
     // Every node of a cluster, not only the first.
     await until('Redis answers', 5000, async () => (await admission.identify()) !== null);
-    return { redis, pool, admission, logger: openLogger('silent'), metrics: holdMetrics(new Registry()) };
+    return {
+      redis,
+      pool: poolOfReplicas,
+      admission,
+      logger: openLogger('silent'),
+      metrics: holdMetrics(new Registry()),
+    };
   };
   return { config, redisKeyPrefix, baskets: created, keys, pool, replica };
 }
