@@ -1,0 +1,267 @@
+import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import t, { type Test } from 'tap';
+import { type Created, pressLink, type Redeemed } from '../support/journey.ts';
+import { contentsOfRedis } from '../support/redis.ts';
+import { startReplica } from '../support/replica.ts';
+import { startRedisServer } from '../support/servers.ts';
+import { api, asTester, createDatabase, fromRunner, mintToken, visit } from '../support/service.ts';
+import { openShopAt } from '../support/shop.ts';
+
+/*
+ * Every secret that the service is given or gives away is a text that occurs nowhere else, so that it is found wherever
+ * it was left, when things work and when they fail: in what is logged, refused, measured, kept, sent on or shown.
+ */
+
+const places = ['log', 'refusals', 'metrics', 'outbox', 'database', 'redis', 'session', 'page'] as const;
+type Place = (typeof places)[number];
+/** Where a text may be found, and must be: that it is found there shows that it would be elsewhere. */
+type Canary = { text: string; mayBeIn: readonly Place[] };
+
+const unique = () => randomBytes(12).toString('hex');
+const secret = (text: string): Canary => ({ text, mayBeIn: [] });
+/** A basket's own data: its creator reads it back, and so do webhooks, which the outbox is for. */
+const backEndData = (text: string): Canary => ({ text, mayBeIn: ['outbox', 'database'] });
+/** The part of it that the shop front end gets with a session, too. */
+const basketData = (text: string): Canary => ({ text, mayBeIn: ['outbox', 'database', 'session'] });
+
+const custom = basketData(`custom-${unique()}`);
+const given = {
+  'JWT secret': secret(`jwt-secret-${unique()}-${unique()}`),
+  'link key': secret(`link-key-${unique()}-${unique()}`),
+  'data key': secret(`data-key-${unique()}-${unique()}`),
+  'password of Redis': secret(`redis-${unique()}`),
+  'key of Laravel links': secret(`base64:${randomBytes(32).toString('base64')}`),
+  'idempotency key': secret(`idempotency-${unique()}`),
+  'subject of a JWT': secret(`subject-${unique()}@staff.example`),
+  'e-mail address': backEndData(`mail-${unique()}@customer.example`),
+  'name of a customer': basketData(`name-${unique()}`),
+  'user name': basketData(`user-${unique()}`),
+  'id of a user name': basketData(`user-id-${unique()}`),
+  'IP address': backEndData('203.0.113.187'),
+  'custom data': custom,
+  'custom data of a line': basketData(`line-${unique()}`),
+  'variable of a line': basketData(`variable-${unique()}`),
+  'redirect URL': basketData(`https://partner.example/paid/${unique()}`),
+};
+
+/** How a text may look where it was not meant to be. */
+function spellings(text: string): string[] {
+  const bytes = Buffer.from(text);
+  const base64 = bytes.toString('base64').replace(/=+$/, '');
+  return [text, encodeURIComponent(text), bytes.toString('hex'), base64, bytes.toString('base64url')];
+}
+
+const needsRedis = fromRunner('TEST_REDIS_KIND') !== 'redis-server' && 'redis-server is not installed';
+
+t.test('no secret is left where it does not belong, whatever succeeds or fails', { skip: needsRedis }, async (t) => {
+  const { canaries, found } = await plantEverywhere(t);
+  for (const [what, { text, mayBeIn }] of Object.entries(canaries)) {
+    t.not(text, '', what);
+    for (const place of places) {
+      const isThere = spellings(text).some((spelling) => found[place].includes(spelling));
+      t.equal(isThere, mayBeIn.includes(place), `${what}: ${place}`);
+    }
+  }
+});
+
+/** Lets a service work with the canaries, and gives all that it left behind, by place. */
+async function plantEverywhere(t: Test) {
+  const redis = await startRedisServer(t);
+  const redisPassword = given['password of Redis'].text;
+  await redis.cli('CONFIG', 'SET', 'requirepass', redisPassword);
+  const redisUrl = new URL(redis.url);
+  redisUrl.password = redisPassword;
+  const databaseUrl = await createDatabase(t);
+  const jwtSecret = given['JWT secret'].text;
+  const env = {
+    JWT_SECRET: `${jwtSecret},the secret that signs the tokens of every test`,
+    LINK_KEYS: `l1:${given['link key'].text}`,
+    DATA_KEYS: `d1:${given['data key'].text}`,
+    LOG_LEVEL: 'debug',
+    // Counted in Redis, and never reached.
+    RATE_LIMIT_MAX: '1000000',
+    RATE_LIMIT_CLICKS: '1000000',
+  };
+  const replica = await startReplica(t, { databaseUrl, redisUrl: redisUrl.href, env });
+  const database = new pg.Client({ connectionString: asTester(databaseUrl) });
+  await database.connect();
+  t.teardown(() => database.end());
+
+  // It succeeds.
+  const shop = await openShopAt(replica.url);
+  const sub = given['subject of a JWT'].text;
+  const jwtFor = (scope: string) => mintToken({ shop: shop.shopId, scope, sub }, { secret: jwtSecret });
+  const jwt = await jwtFor('shop:write catalogue:read baskets:read baskets:write confirmations:redeem orders:write');
+  const caller = api(replica.url, jwt);
+  const key = { 'idempotency-key': given['idempotency key'].text };
+  const answered = async <Body>(status: number, answer: Promise<{ status: number; body: Body; text: string }>) => {
+    const { body, text, ...rest } = await answer;
+    if (rest.status !== status) throw new Error(`${rest.status} ${text}`);
+    return body;
+  };
+  /** Twice, so that what a stored answer keeps is opened again. */
+  const twice = async <Body>(status: number, path: string, body: object) => {
+    await answered(status, caller.request('POST', path, body, key));
+    return answered(status, caller.request<Body>('POST', path, body, key));
+  };
+  const keys = { keys: [given['key of Laravel links'].text] };
+  await answered(204, caller.request('PUT', `/v1/shops/${shop.shopId}/laravel-keys`, keys));
+  const wanted = { name: 'booking', scopes: ['baskets:read', 'baskets:write', 'confirmations:redeem'] };
+  const { apiKey } = await twice<{ apiKey: string }>(201, `/v1/shops/${shop.shopId}/api-keys`, wanted);
+  await answered(200, api(replica.url, apiKey).request('GET', '/v1/baskets'));
+  const basket = {
+    items: [
+      {
+        itemId: 'stalls',
+        quantity: 1,
+        custom: { note: given['custom data of a line'].text },
+        variables: { seat: given['variable of a line'].text },
+      },
+    ],
+    customer: {
+      email: given['e-mail address'].text,
+      name: given['name of a customer'].text,
+      username: given['user name'].text,
+      usernameId: given['id of a user name'].text,
+    },
+    ipAddress: given['IP address'].text,
+    successRedirectUrl: given['redirect URL'].text,
+    custom: { note: custom.text },
+  };
+  const created = await twice<Created>(201, '/v1/baskets', basket);
+  const path = `/v1/baskets/${created.id}`;
+  const minted = await twice<Created>(200, `${path}/link`, {});
+  const page = await visit(minted.startBasketUrl, { accept: 'text/html' });
+  const confirmation = await pressLink(minted.startBasketUrl);
+  const redeemed = await twice<Redeemed>(200, '/v1/confirmations', { token: confirmation });
+  const session = redeemed.session.token;
+  const read = await api(replica.url, session).request('GET', path);
+  await answered(200, caller.request('PATCH', `/v1/shops/${shop.shopId}`, { link: { format: 'laravel' } }));
+  const other = await answered(201, caller.request<Created>('POST', '/v1/baskets', basket));
+  const laravelLink = other.startBasketUrl;
+  await answered(200, caller.request('POST', '/v1/confirmations', { token: await pressLink(laravelLink) }));
+  await twice(200, `${path}/checkout`, {});
+  await twice(200, `${path}/complete`, { orderId: 'order-1' });
+
+  const canaries: Record<string, Canary> = {
+    ...given,
+    'password of Postgres': secret(new URL(databaseUrl).password),
+    JWT: secret(jwt),
+    'signature of a JWT': secret(jwt.slice(jwt.lastIndexOf('.') + 1)),
+    'API key': secret(apiKey),
+    'token of a start link': secret(created.startBasketUrl.slice(created.startBasketUrl.lastIndexOf('/') + 1)),
+    'token of a newer start link': secret(minted.startBasketUrl.slice(minted.startBasketUrl.lastIndexOf('/') + 1)),
+    'signature of a Laravel link': secret(new URL(laravelLink).searchParams.get('signature') ?? ''),
+    'confirmation token': secret(confirmation),
+    'session token': secret(session),
+  };
+
+  // It fails, with secrets wherever a request can carry one.
+  const refusals: string[] = [];
+  const refused = async (answer: Promise<{ status: number; headers: Headers; text: string }>) => {
+    const { status, headers, text } = await answer;
+    t.ok(status >= 400, `refused with ${status}`);
+    refusals.push(JSON.stringify([...headers]), text);
+  };
+  for (const { text } of Object.values(canaries)) {
+    const inPath = encodeURIComponent(text);
+    const careless: [method: string, path: string, body?: unknown, headers?: Record<string, string>][] = [
+      ['GET', `/unknown/${inPath}?token=${inPath}`],
+      ['GET', `/v1/baskets/${inPath}`],
+      ['GET', `/v1/baskets?email=${inPath}`],
+      ['GET', `/v1/baskets?cursor=${inPath}`],
+      ['PUT', `/v1/items/${inPath}`, { name: text }],
+      ['GET', `/b/${inPath}x`],
+      ['GET', `/b/${inPath}/${inPath}`],
+      ['GET', `/b/%zz${inPath}`],
+      ['POST', `/b/${inPath}x`, undefined, { origin: 'https://evil.example', accept: 'application/json' }],
+      ['PUT', `/b/${inPath}`, {}],
+      ['GET', `/basket/start/${inPath}?expires=${inPath}&g=${inPath}&shop=roxy&signature=${inPath}x`],
+      ['GET', `/problems/${inPath}`],
+      ['POST', '/v1/baskets', `{"customer":{"email":"${text}`],
+      ['POST', '/v1/baskets', { items: text, customer: text, custom: text }],
+      ['POST', '/v1/baskets', { ...basket, customer: { email: `${text}\r\n` } }],
+      ['POST', '/v1/baskets', { ...basket, successRedirectUrl: `https://${inPath}@elsewhere.example/${inPath}` }],
+      ['POST', '/v1/baskets', { ...basket, items: [{ itemId: 'stalls', quantity: 1, custom: text }] }],
+      ['POST', '/v1/baskets', basket, { 'idempotency-key': `${text}\u00ff` }],
+      ['PATCH', path, { customer: { email: text, id: text } }, { 'if-match': text }],
+      ['POST', '/v1/confirmations', { token: `${text}x` }],
+      ['POST', '/v1/confirmations', { token: text, sessionToken: text, currentBasketId: text, context: text }],
+      ['POST', `/v1/confirmations?token=${inPath}`, { token: text }],
+      ['POST', `${path}/complete`, { orderId: text, paymentReference: text, amount: text }],
+      ['PUT', `/v1/shops/${shop.shopId}/laravel-keys`, { keys: text }],
+      ['PUT', `/v1/shops/${shop.shopId}/laravel-keys`, { keys: [text, 1] }],
+      ['GET', '/v1/baskets', undefined, { authorization: `Bearer ${text}x` }],
+      ['GET', '/v1/baskets', undefined, { authorization: `Basic ${Buffer.from(text).toString('base64')}` }],
+      ['GET', '/unknown', undefined, { cookie: text, referer: `https://elsewhere.example/${inPath}` }],
+    ];
+    for (const request of careless) await refused(caller.request(...request));
+  }
+  const { rows: tables } = await database.query<{ name: string }>(
+    `SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'migrations'`,
+  );
+  // What breaks is logged with its error: a driver's error may carry what was sent.
+  for (const { name } of tables) {
+    await database.query(`ALTER TABLE ${name} RENAME TO out_of_reach`);
+    const answers = await Promise.all([
+      caller.request('POST', '/v1/baskets', basket, { 'idempotency-key': `${given['idempotency key'].text}-${name}` }),
+      caller.request('PUT', `/v1/shops/${shop.shopId}/laravel-keys`, keys),
+      caller.request('POST', `/v1/shops/${shop.shopId}/api-keys`, wanted, { 'idempotency-key': unique() }),
+      caller.request('POST', '/v1/confirmations', { token: confirmation }),
+      caller.request('POST', `/v1/baskets/${other.id}/complete`, { orderId: 'order-1' }),
+      caller.request('GET', '/v1/items/stalls'),
+      caller.request('GET', '/v1/pools/arena'),
+      caller.request('POST', `${path}/link`),
+      caller.request('PATCH', path, { customer: basket.customer }),
+      api(replica.url, session).request('GET', path),
+      api(replica.url, apiKey).request('GET', '/v1/baskets'),
+    ]);
+    await database.query(`ALTER TABLE out_of_reach RENAME TO ${name}`);
+    for (const answer of answers)
+      if (answer.status >= 400) refusals.push(JSON.stringify([...answer.headers]), answer.text);
+    t.ok(
+      answers.some(({ status }) => status === 500),
+      `without ${name} something breaks`,
+    );
+  }
+
+  // It cannot start, or goes on without what it is refused by.
+  const wrong = (url: string) => url.replace(/:[^:@]*@/, (password) => `${password.slice(0, -1)}x@`);
+  const unstarted = startReplica(t, { databaseUrl: wrong(databaseUrl), redisUrl: redisUrl.href, env });
+  const why = await unstarted.then(
+    () => '',
+    (error: Error) => error.message,
+  );
+  t.match(why, /password authentication failed/);
+  const apart = await startReplica(t, { databaseUrl, redisUrl: wrong(redisUrl.href), env });
+  await refused(api(apart.url, jwt).request('POST', '/v1/confirmations', { token: confirmation }));
+
+  const textOf = async (table: string) => {
+    const { rows } = await database.query<{ text: string }>(`SELECT row_to_json(x)::text AS text FROM ${table} x`);
+    return rows.map(({ text }) => text).join('\n');
+  };
+  const metrics = (await api(replica.url, null).request('GET', '/metrics')).text;
+  const inspector = new Redis(redisUrl.href);
+  t.teardown(() => inspector.disconnect());
+  const found: Record<Place, string> = {
+    log: [replica.log(), apart.log(), why].join('\n'),
+    refusals: refusals.join('\n'),
+    metrics,
+    outbox: await textOf('outbox'),
+    database: (await Promise.all(tables.map(({ name }) => textOf(name)))).join('\n'),
+    redis: JSON.stringify(await contentsOfRedis(inspector)),
+    session: read.text,
+    page: page.text,
+  };
+  t.match(found, {
+    log: /"request failed"/,
+    refusals: /internal_error/,
+    metrics: /^# HELP /m,
+    outbox: /basket\.completed|completed/,
+    redis: /stalls/,
+    page: /<form/,
+  });
+  return { canaries, found };
+}
