@@ -10,7 +10,7 @@ type Operation = { security?: { bearer?: string[]; session?: string[] }[]; 'x-no
 
 /** The text of `docs/security.md` with its table of calls as the routes have it: who may make which. */
 export async function securityPage(): Promise<string> {
-  const [before, , after] = readFileSync(page, 'utf8').split(new RegExp(`${begin}|${end}`));
+  const [before, , after] = readFileSync(page, 'utf8').split(/<!-- calls: (?:begin|end) -->/);
   if (before === undefined || after === undefined) throw new Error(`${page} lacks ${begin} or ${end}`);
   const rows = Object.entries(await openApiPaths())
     .filter(([path]) => path.startsWith('/v1/'))

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import t, { type Test } from 'tap';
 import { activate, checkout, complete, createBasket, letExpire, type TestShop } from '../support/journey.ts';
-import { browserHeaders, startTestService, visit } from '../support/service.ts';
+import { asTester, browserHeaders, startTestService, visit } from '../support/service.ts';
 import { openShop, openShopAt } from '../support/shop.ts';
 import { until } from '../support/until.ts';
 
@@ -100,7 +100,7 @@ t.test('what was counted is written by a service that stops', async (t) => {
   const { startBasketUrl } = await createBasket(other);
   for (let at = 0; at < 3; at += 1) await visit(startBasketUrl, browserHeaders);
   await service.stop();
-  const client = new pg.Client({ connectionString: service.config.databaseUrl });
+  const client = new pg.Client({ connectionString: asTester(service.config.databaseUrl) });
   await client.connect();
   const { rows } = await client.query('SELECT sum(count)::int AS count FROM link_openings');
   await client.end();
