@@ -213,6 +213,7 @@ async function plantEverywhere(t: Test) {
       caller.request('POST', `/v1/baskets/${other.id}/complete`, { orderId: 'order-1' }),
       caller.request('GET', '/v1/items/stalls'),
       caller.request('GET', '/v1/pools/arena'),
+      caller.request('GET', `${path}/timeline`),
       caller.request('POST', `${path}/link`),
       caller.request('PATCH', path, { customer: basket.customer }),
       api(replica.url, session).request('GET', path),
