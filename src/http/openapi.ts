@@ -1,6 +1,6 @@
 import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
-import { Problem } from './schema.ts';
+import { Problem, problemResponses } from './schema.ts';
 
 /**
  * Collects the OpenAPI document from the schemas of the routes that are registered after it, and serves it at
@@ -40,8 +40,14 @@ export async function openApi(app: FastifyInstance): Promise<void> {
         description: `Scope: ${needs}${session}.${partner}`,
         ...(access.noPartner ? { 'x-no-partner': true } : {}),
         headers: headersOf(String(route.method), url),
+        response: { ...refusalsOfAll(route.method !== 'GET'), ...(schema.response as object) },
       };
       return { schema: documented, url };
+    },
+    transformObject: (document) => {
+      if (!('openapiObject' in document)) throw new Error('this is a document of Swagger 2');
+      withOptionalDefaults(document.openapiObject as Document);
+      return document.openapiObject;
     },
   });
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
@@ -64,4 +70,56 @@ function headersOf(method: string, url: string) {
       ...(changesBasket ? { 'If-Match': ifMatch } : {}),
     },
   };
+}
+
+/** The refusals that come before any route is asked: of the request as such, and of its credential. */
+function refusalsOfAll(takesBody: boolean) {
+  return problemResponses(400, 401, 403, ...(takesBody ? [413] : []), 415, 429, 503);
+}
+
+type Schema = {
+  $ref?: string;
+  properties?: Record<string, Schema>;
+  items?: Schema;
+  required?: string[];
+  default?: unknown;
+};
+type Document = {
+  components: { schemas: Record<string, Schema> };
+  paths: Record<string, Record<string, Operation>>;
+};
+type Operation = {
+  parameters?: { required?: boolean; schema: Schema }[];
+  requestBody?: { required: boolean; content: Record<string, { schema: Schema }> };
+};
+
+/**
+ * Makes optional in requests what has a default, and the bodies that need nothing: by the time that the
+ * routes' schemas are asked for what is required the defaults are filled in, but who reads the document sends a body.
+ */
+function withOptionalDefaults({ components, paths }: Document): void {
+  for (const { parameters = [], requestBody } of Object.values(paths).flatMap((methods) => Object.values(methods))) {
+    for (const parameter of parameters) if (parameter.schema.default !== undefined) parameter.required = false;
+    for (const content of Object.values(requestBody?.content ?? {})) {
+      const name = content.schema.$ref?.replace('#/components/schemas/', '');
+      const schema = asSent((name === undefined ? undefined : components.schemas[name]) ?? content.schema);
+      if (name === undefined) content.schema = schema;
+      else components.schemas[name] = schema;
+      if (requestBody) requestBody.required = (schema.required ?? []).length > 0;
+    }
+  }
+}
+
+/** The schema of what is sent, given that of what is read with the defaults in it. */
+function asSent(schema: Schema): Schema {
+  const { properties, items, required } = schema;
+  const sent = { ...schema };
+  if (items) sent.items = asSent(items);
+  if (properties) {
+    sent.properties = Object.fromEntries(Object.entries(properties).map(([name, part]) => [name, asSent(part)]));
+  }
+  const needed = required?.filter((name) => properties?.[name]?.default === undefined) ?? [];
+  if (needed.length > 0) sent.required = needed;
+  else delete sent.required;
+  return sent;
 }

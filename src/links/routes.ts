@@ -15,7 +15,7 @@ import type { Api } from '../http/api.ts';
 import type { LimitInvalidClicks } from '../http/limits.ts';
 import { contentSecurityPolicy } from '../http/pages.ts';
 import { sendProblem } from '../http/problems.ts';
-import { OneOf, Shared, strict } from '../http/schema.ts';
+import { OneOf, Problem, problemResponses, Shared, strict } from '../http/schema.ts';
 import { formatMoney, totalsOf } from '../money/index.ts';
 import { frontendOrigins, laravelParameters, type Shop, withParameters } from '../shops/index.ts';
 import { type Click, type ClickDeps, followLaravelLink, followStartLink, linkModeOf } from './click.ts';
@@ -126,7 +126,8 @@ export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
       return sendToShop(request, reply, deps, click.shop, click.basket);
     };
 
-    const schema = { tags: ['Start link'], params: Type.Object({ token: Type.String() }) };
+    const response = clickAnswers();
+    const schema = { tags: ['Start link'], params: Type.Object({ token: Type.String() }), response };
     scope.get(
       '/b/:token',
       { schema: { ...schema, summary: 'Open a start link', operationId: 'openStartLink' } },
@@ -138,7 +139,7 @@ export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
       (request, reply) => press(request, reply, () => followStartLink(deps, request.params.token)),
     );
 
-    const laravelSchema = { tags: ['Start link'], params: Type.Object({ basketId: Type.String() }) };
+    const laravelSchema = { tags: ['Start link'], params: Type.Object({ basketId: Type.String() }), response };
     // As it was sent: what is signed is every byte of it.
     const urlOf = (request: FastifyRequest) => deps.publicUrl + (request.raw.url ?? '');
     scope.get(
@@ -153,6 +154,22 @@ export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
       (request, reply) => press(request, reply, () => followLaravelLink(deps, request.params.basketId, urlOf(request))),
     );
   });
+}
+
+/** Documents what a click may be answered: browsers get pages, whoever asks for JSON problems. */
+function clickAnswers() {
+  const page = { 'text/html': { schema: Type.String() } };
+  const problem = { 'application/problem+json': { schema: Shared(Problem) } };
+  const refused = [403, 409, 410, 429].map((status) => [
+    status,
+    { description: 'Refused', content: { ...problem, ...page } },
+  ]);
+  return {
+    200: { description: 'The page with the button', content: page },
+    303: { description: 'To the shop: with a confirmation token, or to its problem page', type: 'null' },
+    ...problemResponses(400, 413, 415, 503),
+    ...(Object.fromEntries(refused) as object),
+  };
 }
 
 /** What a click never passes on: our own. */
