@@ -94,3 +94,17 @@ t.test('401 is said before 403, 403 before 404, 404 before 400', async (t) => {
     }
   }
 });
+
+t.test('what cannot be an id is not looked up: with NUL in it Postgres would refuse the query', async (t) => {
+  const platform = await shop.withScope('platform');
+  for (const path of [
+    '/v1/shops/%00',
+    '/v1/shops/%00/laravel-keys',
+    '/v1/events/%00',
+    '/v1/items/%00',
+    '/v1/pools/%00',
+  ]) {
+    const caller = path.startsWith('/v1/shops/') ? platform : shop.owner;
+    t.match(await caller.request('PUT', path, { evil: 1 }), { status: 400, body: { code: 'invalid_request' } }, path);
+  }
+});
