@@ -34,10 +34,9 @@ type Content = Record<string, { schema?: JsonSchema }>;
 
 type OperationObject = {
   operationId: string;
-  description?: string;
   parameters?: Parameter[];
   requestBody?: { required?: boolean; content: Content };
-  security?: object[];
+  security?: { bearer?: string[]; session?: string[] }[];
   responses: Record<string, { content?: Content }>;
 };
 
@@ -102,15 +101,15 @@ export function documentOf(document: OpenApi): ApiDocument {
 
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]): Operation => {
-      const { operationId, parameters = [], requestBody, security = [], description = '', responses } = operation;
+      const { operationId, parameters = [], requestBody, security = [], responses } = operation;
       const at = (...more: string[]) => ['paths', path, method, ...more];
       return {
         id: operationId,
         method: method.toUpperCase(),
         path,
         secured: security.length > 0,
-        scopes: [...description.matchAll(/`([a-z]+(?::[a-z]+)?)`/g)].map(([, scope = '']) => scope),
-        admitsSession: description.includes('session token'),
+        scopes: security.flatMap(({ bearer = [] }) => bearer),
+        admitsSession: security.some(({ session }) => session),
         parameters,
         body: requestBody?.content['application/json']?.schema ?? null,
         fitsBody: check('requests:/', ...at('requestBody', 'content', 'application/json', 'schema')),
