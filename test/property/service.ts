@@ -1,6 +1,5 @@
 import type { Test } from 'tap';
 import { expireListed } from '../../src/holds/arbiter.ts';
-import { openAdmission } from '../../src/holds/index.ts';
 import { withTransaction } from '../../src/platform/postgres.ts';
 import {
   type Created,
@@ -190,7 +189,7 @@ async function sweep({ shop }: Run, basketId: string): Promise<Answer> {
     return expireListed(tx, [{ shopId: shop.shopId, basketId }]);
   });
   if (swept === undefined) return 'not_due';
-  await openAdmission(shop.service.redis).release([{ shopId: shop.shopId, basketId }]);
+  await shop.service.admission.release([{ shopId: shop.shopId, basketId }]);
   return 'done';
 }
 
