@@ -55,6 +55,8 @@ export function makeFastify(
     },
   });
   answerInTime(app);
+  // Whoever expects what we do not know is served as anybody else (RFC 9110, 10.1.1), not with Node's bare 417.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   app.addHook('onRoute', (route) => {
     if (!route.url.startsWith('/v1/') || route.schema?.hide) return;
     route.schema = { querystring: Type.Object({}, strict), ...route.schema };

@@ -38,6 +38,11 @@ t.test('what no HTTP client would send is refused as a problem, with nothing wri
     ['two Host headers', 400, `GET /v1/baskets HTTP/1.1\r\nHost: x\r\nHost: y\r\nConnection: close\r\n${as}\r\n`],
     ['a header of 20 kB', 431, `GET /v1/baskets HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(20_000)}\r\n\r\n`],
     ['10,000 headers', 431, `GET /v1/baskets HTTP/1.1\r\nHost: x\r\n${'X-A: a\r\n'.repeat(10_000)}\r\n`],
+    [
+      'an unknown expectation',
+      404,
+      `GET /v1/baskets/none HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\nConnection: close\r\n${as}\r\n`,
+    ],
     ['no HTTP', 400, 'hello\r\n\r\n'],
     ['a length and chunks', 400, post('Content-Length: 5\r\nTransfer-Encoding: chunked\r\n', '0\r\n\r\n')],
     ['a length that is no number', 400, post('Content-Length: many\r\n', body)],
