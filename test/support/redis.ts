@@ -41,24 +41,36 @@ export function countedRow(keys: RedisKeys, stockId: string): Promise<string | n
   return keys.hget(partitionKeys.stock, `roxy/${stockId}`);
 }
 
-/** All keys under a prefix with what they hold, as plain values: two equal answers mean that nothing was written. */
+/**
+ * All keys under a prefix with what they hold, as plain values: two equal answers mean that nothing was written. Of the
+ * keeper's comparisons, which it counts whoever comes, nothing is told; and the order in which Redis finds keys and
+ * fields means nothing and changes by itself.
+ */
 export async function contentsOfRedis(client: RedisKeys): Promise<Record<string, unknown>> {
   const { keyPrefix = '' } = client.options;
-  const contents: Record<string, unknown> = {};
+  const contents: [string, unknown][] = [];
   if (client instanceof Cluster) await until('the cluster is known', 5000, async () => client.status === 'ready');
   for (const server of client instanceof Cluster ? client.nodes('master') : [client]) {
     // The prefix is added to the names of keys, but neither to a pattern nor to what is found.
     for await (const found of server.scanStream({ match: `${keyPrefix}*`, count: 1000 })) {
       for (const name of found as string[]) {
         const key = name.slice(keyPrefix.length);
-        const type = await client.type(key);
-        if (type === 'hash') contents[key] = await client.hgetall(key);
-        else if (type === 'zset') contents[key] = await client.zrange(key, '0', '-1', 'WITHSCORES');
-        else contents[key] = await client.get(key);
+        contents.push([key, await contentOf(client, key)]);
       }
     }
   }
-  return contents;
+  return sorted(contents);
+}
+
+async function contentOf(client: RedisKeys, key: string): Promise<unknown> {
+  const type = await client.type(key);
+  if (type === 'zset') return client.zrange(key, '0', '-1', 'WITHSCORES');
+  if (type !== 'hash') return client.get(key);
+  return sorted(Object.entries(await client.hgetall(key)).filter(([field]) => field !== '@tick'));
+}
+
+function sorted<T>(entries: [string, T][]): Record<string, T> {
+  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** Watches what a service asks of Redis: `lost` counts what was not answered, `idle` waits for what is under way. */

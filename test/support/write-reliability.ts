@@ -42,7 +42,8 @@ function rowOf({ id, fault, how, without, test, on, off }: FaultResult): string 
   return `| ${cells.join(' | ')} |`;
 }
 
-function sumUp({ lost, oversold, violations }: KeptOutcome): string {
+function sumUp({ lost, oversold, violations, tries = 1 }: KeptOutcome): string {
   const counts = [lost > 0 ? `${lost} lost` : '', oversold > 0 ? `${oversold} oversold` : ''].filter(Boolean);
-  return counts.length > 0 ? counts.join(', ') : `${violations} violation${violations === 1 ? '' : 's'}`;
+  const found = counts.length > 0 ? counts.join(', ') : `${violations} violation${violations === 1 ? '' : 's'}`;
+  return tries === 1 ? found : `${found} in run ${tries}`;
 }
