@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
-import { addOpenings, type OpenerKind, type Openings } from './store.ts';
+import { addOpenings, type OpenerKind, type OpeningsOf } from './store.ts';
 
 const writeEveryMs = 1000;
 /** Of different baskets and kinds, between two writes. What is beyond is not counted: a flood must not cost memory. */
@@ -19,47 +19,46 @@ export type OpeningCounter = {
  * ask what became of a link and nothing decides on it: what a replica that is killed had not written is lost.
  */
 export function startOpeningCounter(pool: pg.Pool, logger: Logger): OpeningCounter {
-  let pending = new Map<string, Openings & { shopId: string; basketId: string }>();
-  let working = Promise.resolve();
+  let pending = new Map<string, OpeningsOf>();
+  let stopping = false;
+  let timer: NodeJS.Timeout | undefined;
+  let writing = Promise.resolve();
 
-  async function write(): Promise<void> {
-    if (pending.size === 0) return;
-    const written = pending;
-    pending = new Map();
-    try {
-      await addOpenings(pool, [...written.values()]);
-    } catch (error) {
-      logger.warn({ err: error }, 'openings of links were not written, will be tried again');
-      for (const { shopId, basketId, kind, count, firstAt, lastAt } of written.values()) {
-        add({ shopId, basketId }, kind, count, firstAt, lastAt);
-      }
-    }
-  }
-  function add(
-    { shopId, basketId }: { shopId: string; basketId: string },
-    kind: OpenerKind,
-    count: number,
-    firstAt: Date,
-    lastAt: Date,
-  ): void {
-    const key = `${shopId}/${basketId}/${kind}`;
+  function add(openings: OpeningsOf): void {
+    const key = `${openings.shopId}/${openings.basketId}/${openings.kind}`;
     const known = pending.get(key);
     if (known) {
-      known.count += count;
-      if (firstAt < known.firstAt) known.firstAt = firstAt;
-      if (lastAt > known.lastAt) known.lastAt = lastAt;
+      known.count += openings.count;
+      if (openings.firstAt < known.firstAt) known.firstAt = openings.firstAt;
+      if (openings.lastAt > known.lastAt) known.lastAt = openings.lastAt;
     } else if (pending.size < maxPending) {
-      pending.set(key, { shopId, basketId, kind, count, firstAt, lastAt });
+      pending.set(key, openings);
     }
   }
-  const timer = setInterval(() => {
-    working = working.then(write);
-  }, writeEveryMs);
+  async function write(): Promise<void> {
+    const written = [...pending.values()];
+    pending = new Map();
+    try {
+      if (written.length > 0) await addOpenings(pool, written);
+    } catch (error) {
+      logger.warn({ err: error }, 'openings of links were not written, will be tried again');
+      for (const openings of written) add(openings);
+    }
+    if (!stopping) schedule();
+  }
+  // Only once it has ended is the next write due: while Postgres is away none may pile up before the service's end.
+  function schedule() {
+    timer = setTimeout(() => {
+      writing = write();
+    }, writeEveryMs);
+  }
+  schedule();
   return {
-    count: (basket, kind, at) => add(basket, kind, 1, at, at),
+    count: ({ shopId, basketId }, kind, at) => add({ shopId, basketId, kind, count: 1, firstAt: at, lastAt: at }),
     async stop() {
-      clearInterval(timer);
-      await working;
+      stopping = true;
+      clearTimeout(timer);
+      await writing;
       await write();
     },
   };

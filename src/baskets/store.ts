@@ -184,51 +184,44 @@ export async function readLeased(
   return rows[0] ? toBasket(rows[0].data) : null;
 }
 
-/** A change of a basket, told by what it left the basket as and how that differs from before. */
+/** A change of a basket: what it left the basket as, and how that differs from before; of the first, null. */
 export type RecordedChange = {
   type: string;
   at: Date;
   status: BasketStatus;
   statusReason: Basket['statusReason'];
-  leftCheckout: boolean;
-  linesChanged: boolean;
-  extended: boolean;
+  leftCheckout: boolean | null;
+  linesChanged: boolean | null;
+  extended: boolean | null;
 };
 
 /** The latest thousand changes of a basket, oldest first. */
 export async function readChanges(db: Queryable, shopId: string, basketId: string): Promise<RecordedChange[]> {
   const { rows } = await db.query<RecordedChange>(
-    `SELECT type, at, status, status_reason AS "statusReason",
-       before_status IS NOT DISTINCT FROM 'checkout' AND status IN ('open', 'activated') AS "leftCheckout",
-       lines <> before_lines AS "linesChanged", extensions_left < before_extensions_left AS "extended"
-     FROM (
-       SELECT sequence, type, at, status, status_reason, lines, extensions_left, lag(status) OVER w AS before_status,
-         lag(lines) OVER w AS before_lines, lag(extensions_left) OVER w AS before_extensions_left
-       FROM (
-         SELECT sequence, type, created_at AS at, data ->> 'status' AS status, data ->> 'status_reason' AS status_reason,
-           data ->> 'lines' AS lines, (data ->> 'extensions_left')::integer AS extensions_left
-         FROM outbox WHERE shop_id = $1 AND subject_id = $2
-       ) AS snapshots
-       WINDOW w AS (ORDER BY sequence)
-       ORDER BY sequence DESC LIMIT 1000
-     ) AS changes ORDER BY sequence`,
+    `SELECT type, created_at AS at, data ->> 'status' AS status, data ->> 'status_reason' AS "statusReason",
+       lag(data ->> 'status') OVER w = 'checkout' AND data ->> 'status' <> 'checkout' AS "leftCheckout",
+       lag(data ->> 'lines') OVER w <> data ->> 'lines' AS "linesChanged",
+       (lag(data ->> 'extensions_left') OVER w)::integer > (data ->> 'extensions_left')::integer AS extended
+     FROM outbox WHERE shop_id = $1 AND subject_id = $2
+     WINDOW w AS (ORDER BY sequence)
+     ORDER BY sequence DESC LIMIT 1000`,
     [shopId, basketId],
   );
-  return rows;
+  return rows.reverse();
 }
-
-/** How often the start links of a basket were opened by one kind of visitor, while they led to it. */
-export type Openings = { kind: OpenerKind; count: number; firstAt: Date; lastAt: Date };
 
 /** A person, a program that shows a preview, or a browser that fetches in advance. */
 export type OpenerKind = 'person' | 'preview' | 'prefetch';
 
-/** Adds openings to what was counted before, each at most a million times, in one order so that no two replicas deadlock. */
-export async function addOpenings(
-  db: Queryable,
-  openings: readonly (Openings & { shopId: string; basketId: string })[],
-): Promise<void> {
-  const column = <T>(pick: (opening: (typeof openings)[number]) => T) => openings.map(pick);
+/** How often the start links of a basket were opened by one kind of visitor, while they led to it. */
+export type Openings = { kind: OpenerKind; count: number; firstAt: Date; lastAt: Date };
+
+/** The same with the basket's name. */
+export type OpeningsOf = Openings & { shopId: string; basketId: string };
+
+/** Adds openings to what was counted before, up to a million, in one order so that no two replicas deadlock. */
+export async function addOpenings(db: Queryable, openings: readonly OpeningsOf[]): Promise<void> {
+  const column = <T>(pick: (opening: OpeningsOf) => T) => openings.map(pick);
   await db.query(
     `INSERT INTO link_openings AS o (shop_id, basket_id, kind, count, first_at, last_at)
      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::timestamptz[], $6::timestamptz[])
