@@ -25,7 +25,7 @@ export type ClickedEvent = { name: string; startsAt: Date | null; status: string
 export type Click =
   | { outcome: 'refused'; code: 'link_invalid'; shop: null; basketId: null }
   | { outcome: 'refused'; code: ProblemCode; shop: Shop; basketId: string }
-  | { outcome: 'proven'; shop: Shop; basket: Basket; events: ClickedEvent[] };
+  | { outcome: 'proven'; shop: Shop; basket: Basket; events: ClickedEvent[]; now: Date };
 
 type SaidByLink = Pick<StartLink, 'basketId' | 'generation' | 'expiresAt'>;
 type Proven = { link: SaidByLink; now: Date; basket: Basket; events: ClickedEvent[] };
@@ -79,7 +79,7 @@ async function followProven(deps: ClickDeps, shop: Shop, link: SaidByLink, now: 
   const events = [...(await readEvents(deps.pool, shopId, basket.eventIds)).values()];
   const failed = linkChecks.find(({ fails }) => fails({ link, now, basket, events }));
   if (failed) return { outcome: 'refused', code: failed.code, shop, basketId };
-  return { outcome: 'proven', shop, basket, events };
+  return { outcome: 'proven', shop, basket, events, now };
 }
 
 /** Whether redeeming a click on this basket's link would log its customer in without asking. */

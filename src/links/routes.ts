@@ -105,10 +105,10 @@ export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
     };
     const open = async (request: FastifyRequest, reply: FastifyReply, click: Click) => {
       if (click.outcome === 'refused') return refuseClick(request, reply, click);
-      const { shop, basket } = click;
+      const { shop, basket, now } = click;
       const { mode, askedFor } = linkModeOf(shop, basket);
       const opener = openerOf(request.method, request.headers, mode === 'redirect' && askedFor);
-      deps.openings.count(basket, opener, await deps.clock.now());
+      deps.openings.count(basket, opener, now);
       if (mode === 'redirect' && opener === 'person') {
         return sendToShop(request, reply, deps, shop, basket);
       }
