@@ -8,8 +8,9 @@ const sampleIntervalMs = 1000;
 /**
  * Refuses requests to the routes registered after it with 503 and Retry-After while the event loop, on average over the
  * last second, is late by more than `maxEventLoopDelayMs` (0: never): what is accepted then would be answered too late
- * for whoever asked. Routes whose config says `rateLimit: false` are served all the same, since a customer has paid or is
- * just coming in, and so are probes, since a busy process must not be taken for a dead one.
+ * for whoever asked. Routes whose config says `rateLimit: false` are served all the same, since a customer has paid or
+ * is just coming in, and so are probes, since a busy process must not be taken for a dead one. It stands after CORS: a
+ * page could not read a refusal, or its Retry-After, that comes before.
  */
 export async function shedUnderPressure(
   app: FastifyInstance,

@@ -133,7 +133,8 @@ export class RefusalError extends Error {
 async function refusalBehind(error: FastifyError | RefusalError, request: FastifyRequest): Promise<Refusal> {
   const refusal = error instanceof RefusalError ? error.refusal : refusalOf(error);
   if (problems[refusal.refused].status !== 400) return refusal;
-  // What is no id names nothing, and is not looked up; whoever would make something by that name is told why it cannot be.
+  // What is no id names nothing, and is not looked up; whoever would make something by that name is told why it cannot
+  // be.
   const areIds = request.getValidationFunction('params');
   if (areIds?.(request.params) === false) return request.method === 'PUT' ? refusal : refuse('not_found');
   const { exists } = request.routeOptions.config;
