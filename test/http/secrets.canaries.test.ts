@@ -243,6 +243,8 @@ async function plantEverywhere(t: Test) {
     const { rows } = await database.query<{ text: string }>(`SELECT row_to_json(x)::text AS text FROM ${table} x`);
     return rows.map(({ text }) => text).join('\n');
   };
+  const kept: string[] = [];
+  for (const { name } of tables) kept.push(await textOf(name));
   const metrics = (await api(replica.url, null).request('GET', '/metrics')).text;
   const inspector = new Redis(redisUrl.href);
   t.teardown(() => inspector.disconnect());
@@ -251,7 +253,7 @@ async function plantEverywhere(t: Test) {
     refusals: refusals.join('\n'),
     metrics,
     outbox: await textOf('outbox'),
-    database: (await Promise.all(tables.map(({ name }) => textOf(name)))).join('\n'),
+    database: kept.join('\n'),
     redis: JSON.stringify(await contentsOfRedis(inspector)),
     session: read.text,
     page: page.text,
