@@ -22,7 +22,10 @@ const TimelineEntry = Type.Object({
 type TimelineEntry = Static<typeof TimelineEntry>;
 
 /** What happened to a basket and when. */
-export const Timeline = Type.Object({ data: Type.Array(TimelineEntry) }, { $id: 'Timeline' });
+export const Timeline = Type.Object(
+  { data: Type.Array(TimelineEntry, { description: 'Oldest first: the latest thousand changes, and the openings.' }) },
+  { $id: 'Timeline' },
+);
 
 /**
  * Tells what happened to a basket, oldest first: each of its changes, and how often its links were opened by people,
