@@ -14,6 +14,7 @@ import { type RedisKind, startPostgres, startRedis } from '../../src/dev/service
 import { migrate } from '../../src/platform/migrations.ts';
 import { startPgBouncer } from './pgbouncer.ts';
 import { startRedisCluster } from './redis-cluster.ts';
+import { copyPostgres, makePostgres } from './stopped-postgres.ts';
 import { type Judgement, judge, keepStatements, keptStatements, recording, tenantTablesOf } from './tenancy.ts';
 
 /*
@@ -71,10 +72,10 @@ const template = `basketlink_template_${randomBytes(6).toString('hex')}`;
 const tester = `basketlink_tester_${randomBytes(6).toString('hex')}`;
 const testerPassword = randomBytes(16).toString('hex');
 const given = process.env.TEST_DATABASE_URL;
+const stoppedPostgres = join(directory, 'stopped');
+await makePostgres(stoppedPostgres);
 const [postgres, redis] = await Promise.all([
-  given === undefined
-    ? startPostgres({ dataDirectory: join(directory, 'postgres'), durable: false, settings: recording })
-    : null,
+  given === undefined ? startShared() : null,
   startRedis({ dataDirectory: null, persist: false, only: wantedRedis }),
   buildTap(),
   compile(),
@@ -99,6 +100,12 @@ try {
 async function quickestDirectory(): Promise<string> {
   const memory = await statfs('/dev/shm').catch(() => null);
   return memory !== null && memory.bavail * memory.bsize > 2 ** 30 ? '/dev/shm' : tmpdir();
+}
+
+async function startShared() {
+  const dataDirectory = join(directory, 'postgres');
+  await copyPostgres(stoppedPostgres, dataDirectory);
+  return startPostgres({ dataDirectory, durable: false, settings: recording });
 }
 
 async function runTests(): Promise<number> {
@@ -133,6 +140,7 @@ async function runTests(): Promise<number> {
       TEST_REDIS_KIND: redis.kind,
       // Where servers that a test starts for itself keep their data.
       TEST_DIRECTORY: directory,
+      TEST_STOPPED_POSTGRES: stoppedPostgres,
       TEST_COMPILED: compiled,
       ...(pgBouncer === null ? {} : { TEST_PGBOUNCER_URL: pgBouncer.url }),
     },

@@ -6,8 +6,8 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import type { Test } from 'tap';
 import { freePort, launch, startPostgres } from '../../src/dev/services.ts';
-import { migrate } from '../../src/platform/migrations.ts';
 import { fromRunner } from './service.ts';
+import { copyPostgres } from './stopped-postgres.ts';
 import { until } from './until.ts';
 
 /** What a Redis keeps over a kill: nothing, the last snapshot, or all but the last second or so. */
@@ -83,6 +83,7 @@ export async function startRedisServer(
  */
 export async function startPostgresServer(t: Test, settings: Record<string, string> = {}) {
   const dataDirectory = join(await openToAll(await mkdtemp(join(fromRunner('TEST_DIRECTORY'), 'postgres-'))), 'data');
+  await copyPostgres(fromRunner('TEST_STOPPED_POSTGRES'), dataDirectory);
   let current = settings;
   const port = await freePort();
   const start = () => startPostgres({ dataDirectory, durable: true, port, settings: current });
@@ -92,7 +93,6 @@ export async function startPostgresServer(t: Test, settings: Record<string, stri
   t.teardown(async () => {
     await server.stop();
   });
-  await migrate(url);
 
   const processes = () => [postmaster(), ...childrenOf(postmaster())];
   return {
