@@ -1,6 +1,6 @@
 import t from 'tap';
 import { createBasket, putItem } from '../support/journey.ts';
-import { contentsOfRedis, inspectRedis } from '../support/redis.ts';
+import { contentsOfRedis, inspectRedis, untilRedisHasAll } from '../support/redis.ts';
 import { assertRefused } from '../support/refusal.ts';
 import { mintToken } from '../support/service.ts';
 import { openShop, shopSettings } from '../support/shop.ts';
@@ -248,8 +248,8 @@ t.test('a refused creation leaves no hold in Redis either, whatever it is refuse
   t.equal(first.status, 201, first.text);
   const keys = inspectRedis(t, shop.service.redisKeyPrefix);
   const held = async () => JSON.stringify(await contentsOfRedis(keys));
-  const isSettled = async () => /"roxy\/item:few":"1 1 0 0"/.test(await held()) && held();
-  const before = await until('the creation is settled', 15_000, isSettled);
+  await untilRedisHasAll(keys, shop);
+  const before = await held();
   const refused: [status: number, body: unknown, headers?: Record<string, string>][] = [
     [400, '{'],
     [400, { items, evil: 1 }],

@@ -2,10 +2,9 @@ import type { BrowserContext } from 'playwright-core';
 import t from 'tap';
 import { browserTests, openDemoShop, press } from '../support/browser.ts';
 import { readBasket } from '../support/journey.ts';
-import { contentsOfRedis, inspectRedis, partitionKeys } from '../support/redis.ts';
+import { contentsOfRedis, inspectRedis, untilRedisHasAll } from '../support/redis.ts';
 import { contentsOf } from '../support/refusal.ts';
 import { visit } from '../support/service.ts';
-import { until } from '../support/until.ts';
 
 /*
  * What opens the links of a mail before anybody reads it: programs that ask for the headers, then for the page, as
@@ -79,10 +78,7 @@ browserTest(
     const basket = await shop.createBasket({ linkMode: 'page' });
     const { startBasketUrl } = basket;
     const keys = inspectRedis(t, shop.service.redisKeyPrefix);
-    await until('the creation is settled', 15_000, async () => {
-      const deadlines = (await contentsOfRedis(keys))[partitionKeys.deadlines];
-      return Array.isArray(deadlines) && deadlines.includes(`${Date.parse(basket.expiresAt)}`);
-    });
+    await untilRedisHasAll(keys, shop);
     const state = async () => ({
       postgres: await contentsOf(shop.service.pool),
       redis: JSON.stringify(await contentsOfRedis(keys)),

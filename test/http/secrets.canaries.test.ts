@@ -235,7 +235,8 @@ async function plantEverywhere(t: Test) {
     () => '',
     (error: Error) => error.message,
   );
-  t.match(why, /password authentication failed/);
+  // PgBouncer's words, and Postgres'.
+  t.match(why, /(SASL|password) authentication failed/);
   const apart = await startReplica(t, { databaseUrl, redisUrl: wrong(redisUrl.href), env });
   await refused(api(apart.url, jwt).request('POST', '/v1/confirmations', { token: confirmation }));
 

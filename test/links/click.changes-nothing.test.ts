@@ -1,10 +1,9 @@
 import t from 'tap';
 import { createBasket } from '../support/journey.ts';
-import { contentsOfRedis, inspectRedis, partitionKeys } from '../support/redis.ts';
+import { contentsOfRedis, inspectRedis, untilRedisHasAll } from '../support/redis.ts';
 import { contentsOf } from '../support/refusal.ts';
 import { browserHeaders, visit } from '../support/service.ts';
 import { openShop } from '../support/shop.ts';
-import { until } from '../support/until.ts';
 
 const visitors: { method: string; headers: Record<string, string> }[] = [
   { method: 'GET', headers: browserHeaders },
@@ -29,10 +28,7 @@ t.test('a thousand openings of links by anything leave every row and every key a
     await createBasket(shop, { customer: { id: 'cus-8', email: 'anna@b.example' } }),
   ];
   const keys = inspectRedis(t, shop.service.redisKeyPrefix);
-  await until('the creations are settled', 15_000, async () => {
-    const deadlines = (await contentsOfRedis(keys))[partitionKeys.deadlines];
-    return Array.isArray(deadlines) && baskets.every(({ expiresAt }) => deadlines.includes(`${Date.parse(expiresAt)}`));
-  });
+  await untilRedisHasAll(keys, shop);
   const redis = async () => JSON.stringify(await contentsOfRedis(keys));
   const before = { postgres: await contentsOf(shop.service.pool), redis: await redis() };
 

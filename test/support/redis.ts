@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Cluster, Redis } from 'ioredis';
+import type pg from 'pg';
 import type { Test } from 'tap';
 import { openRedis, type RedisConnection } from '../../src/platform/redis.ts';
 import { fromRunner } from './service.ts';
@@ -60,6 +61,26 @@ export async function contentsOfRedis(client: RedisKeys): Promise<Record<string,
     }
   }
   return sorted(contents);
+}
+
+/**
+ * Waits until Redis has all there is to know of a shop in Postgres, each stock row and the deadline of each live basket:
+ * from then on it changes only with what is done to the shop.
+ */
+export async function untilRedisHasAll(
+  client: RedisKeys,
+  { service: { pool }, shopId }: { service: { pool: pg.Pool }; shopId: string },
+): Promise<void> {
+  const { rows } = await pool.query<{ key: 'stock' | 'deadlines'; text: string }>(
+    `SELECT 'stock' AS key, format('"%s/%s":', shop_id, stock_id) AS text FROM stock WHERE shop_id = $1
+     UNION ALL SELECT 'deadlines', format('"%s"', (extract(epoch FROM expires_at) * 1000)::bigint) FROM baskets
+     WHERE shop_id = $1 AND status IN ('open', 'activated', 'checkout')`,
+    [shopId],
+  );
+  await until('Redis has what Postgres has', 15_000, async () => {
+    const contents = await contentsOfRedis(client);
+    return rows.every(({ key, text }) => JSON.stringify(contents[partitionKeys[key]] ?? null).includes(text));
+  });
 }
 
 async function contentOf(client: RedisKeys, key: string): Promise<unknown> {
