@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { variablesOf } from '../config.ts';
 import { adoptEpoch, checkEpoch, holdMetrics, openAdmission, reconcile } from '../holds/index.ts';
@@ -7,6 +8,7 @@ import { openRedis } from '../platform/redis.ts';
 import { auditPostgres, auditRedis } from './audit.ts';
 
 const redisWithinMs = 3000;
+const askAgainMs = 50;
 
 /**
  * `npx basketlink reconcile [--check]`: prints line by line what differs, and gives the exit code, 1 when anything did.
@@ -24,13 +26,9 @@ export async function runReconcile(
   const admission = openAdmission(redis);
   const deps = { pool, admission, logger: openLogger('silent'), metrics: holdMetrics(new Registry()) };
   try {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, redisWithinMs);
-      redis.onUsable(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+    const givenUpMs = performance.now() + redisWithinMs;
+    // The nodes of a cluster are connected one after the other.
+    while (!(await redis.ping()) && performance.now() < givenUpMs) await delay(askAgainMs);
     if (check) return await printDifferences(deps, print);
     const found = await checkEpoch(deps);
     if (found !== 'current' && found !== 'rebuilt') {
