@@ -6,8 +6,10 @@ import { openShop } from '../support/shop.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 
-const proxy = await startTcpProxy(t, redisUrl());
-const shop = await openShop(t, { config: { redisUrl: proxy.url } });
+// A proxy stands before one server, whereas the nodes of a cluster name each other.
+const isCluster = redisUrl().includes(',');
+const proxy = isCluster ? null : await startTcpProxy(t, redisUrl());
+const shop = await openShop(t, { config: { redisUrl: proxy?.url ?? redisUrl() } });
 const keys = inspectRedis(t, shop.service.redisKeyPrefix);
 
 async function putItem(itemId: string, capacity: number): Promise<void> {
@@ -22,7 +24,8 @@ t.test('keys that Redis loses while baskets are created oversell nothing', async
   await putItem('flushed', 40);
   const flush = async () => {
     const names = Object.keys(await contentsOfRedis(keys));
-    if (names.length > 0) await keys.del(...names);
+    // One by one, since those of a cluster lie on several nodes.
+    for (const name of names) await keys.del(name);
   };
   const creations = Array.from({ length: 64 }, async (_, at) => {
     if (at % 16 === 8) await flush();
@@ -54,10 +57,10 @@ t.test('what Redis wrongly calls sold out is sold within seconds, and Redis is c
   await audit(shop.service.pool);
 });
 
-t.test('a Redis that hangs fails no creation', async (t) => {
+t.test('a Redis that hangs fails no creation', { skip: isCluster && 'no node of a cluster is paused' }, async (t) => {
   await putItem('hung', 100);
-  proxy.setReplies('hang');
-  t.teardown(() => proxy.setReplies('pass'));
+  proxy?.setReplies('hang');
+  t.teardown(() => proxy?.setReplies('pass'));
   const startedMs = performance.now();
   const answers = await Promise.all(Array.from({ length: 32 }, () => create('hung')));
   const tookMs = performance.now() - startedMs;
