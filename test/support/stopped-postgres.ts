@@ -4,8 +4,8 @@ import { startPostgres } from '../../src/dev/services.ts';
 import { migrate } from '../../src/platform/migrations.ts';
 
 /**
- * Makes a stopped Postgres, migrated, for others to be copies of: to make one takes two seconds of a processor, and a
- * run of all faults needs a hundred.
+ * Makes a stopped Postgres, migrated, for others to be copies of: a run of all faults needs a hundred, and a copy takes
+ * a tenth of the time.
  */
 export async function makePostgres(dataDirectory: string): Promise<void> {
   const server = await startPostgres({ dataDirectory, durable: false });
