@@ -268,6 +268,11 @@ export const problems = {
     title: 'The capacity is below what is held and sold',
     text: '`errors` names the stock with what is held and sold of it. Lower the capacity no further than that.',
   },
+  capacity_not_adjustable: {
+    status: 422,
+    title: 'The capacity cannot be changed by so many units',
+    text: '`detail` says why: the item draws on a pool (adjust `poolId` instead), the capacity is unlimited (set one first), or it would be above 1,000,000,000.',
+  },
   pool_in_use: {
     status: 422,
     title: 'The stock is in use',

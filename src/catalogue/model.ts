@@ -5,7 +5,9 @@ import { MAX_PRICE_MINOR } from '../money/index.ts';
 import type { Queryable } from '../platform/postgres.ts';
 
 const Name = Type.String({ minLength: 1, maxLength: 200 });
-const Capacity = Type.Integer({ minimum: 0, maximum: 1_000_000_000 });
+/** The highest capacity that a stock may have. */
+export const maxCapacity = 1_000_000_000;
+const Capacity = Type.Integer({ minimum: 0, maximum: maxCapacity });
 const withDefault = <T>(schema: object, value: T) => ({ ...schema, default: value });
 
 /** How much of a stock there is, is held by live baskets, and is sold. `available` is null when it is unlimited. */
@@ -96,6 +98,16 @@ export const PoolAnswer = Type.Object(
   { $id: 'Pool' },
 );
 
+export const AdjustmentBody = Type.Object(
+  {
+    delta: Type.Integer({ minimum: -maxCapacity, maximum: maxCapacity, description: 'units more, or fewer' }),
+    reason: Type.String({ minLength: 1, maxLength: 500 }),
+  },
+  strict,
+);
+/** By how many units a capacity is changed, why, and by whom. */
+export type Adjustment = Static<typeof AdjustmentBody> & { madeBy: string };
+
 export type WrittenEvent = Static<typeof EventBody>;
 export type WrittenItem = Static<typeof ItemBody>;
 
@@ -130,6 +142,39 @@ export type Item = Omit<WrittenItem, 'saleStartsAt' | 'saleEndsAt' | 'taxRate' |
   createdAt: Date;
   updatedAt: Date;
 };
+
+export type ItemAnswer = Static<typeof ItemAnswer>;
+
+export type Pool = { poolId: string; name: string; createdAt: Date; updatedAt: Date };
+export type PoolAnswer = Static<typeof PoolAnswer>;
+
+const nothing: Availability = { capacity: 0, held: 0, sold: 0, available: 0 };
+
+/** An item as the API shows it. */
+export function toItemAnswer(item: Item, availability: Availability = nothing): ItemAnswer {
+  const { stockId, taxRateTenThousandths, saleStartsAt, saleEndsAt, createdAt, updatedAt, ...shown } = item;
+  return {
+    ...shown,
+    taxRate: taxRateTenThousandths / 10_000,
+    capacity: item.poolId === null ? availability.capacity : null,
+    saleStartsAt: saleStartsAt?.toISOString() ?? null,
+    saleEndsAt: saleEndsAt?.toISOString() ?? null,
+    availability,
+    createdAt: createdAt.toISOString(),
+    updatedAt: updatedAt.toISOString(),
+  };
+}
+
+/** A pool as the API shows it. */
+export function toPoolAnswer(pool: Pool, availability: Availability = nothing): PoolAnswer {
+  return {
+    ...pool,
+    capacity: availability.capacity,
+    availability,
+    createdAt: pool.createdAt.toISOString(),
+    updatedAt: pool.updatedAt.toISOString(),
+  };
+}
 
 /** An item with what decides whether it may be sold, as it was when its stock row had `catalogueVersion`. */
 export type SellableItem = Item & { event: ShopEvent | null; catalogueVersion: number };

@@ -9,9 +9,10 @@ import { schemaRefusal, sendProblem } from '../http/problems.ts';
 import { Id, mergePatchOf, pageParameters, problemResponses, Shared, strict } from '../http/schema.ts';
 import type { Keyring } from '../platform/crypto.ts';
 import { mergePatch } from '../shops/index.ts';
+import { adjustItem, adjustPool } from './adjust.ts';
 import { type CatalogueDeps, changeEvent, changeItems, changePool } from './changes.ts';
 import {
-  type Availability,
+  AdjustmentBody,
   BulkItemsAnswer,
   BulkItemsBody,
   EventAnswer,
@@ -24,10 +25,12 @@ import {
   PoolBody,
   type ShopEvent,
   toEventAnswer,
+  toItemAnswer,
+  toPoolAnswer,
   type WrittenEvent,
   type WrittenItem,
 } from './model.ts';
-import { listItems, type Pool, readEvents, readItems, readPools } from './store.ts';
+import { listItems, readEvents, readItems, readPools } from './store.ts';
 
 const writing = { scopes: ['shop:write'] } as const;
 const reading = { scopes: ['catalogue:read', 'baskets:write', 'shop:write'] } as const;
@@ -119,7 +122,7 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
     },
   );
 
-  async function itemAnswers(shopId: string, items: Item[]): Promise<Static<typeof ItemAnswer>[]> {
+  async function itemAnswers(shopId: string, items: Item[]): Promise<ItemAnswer[]> {
     const availability = await stock.availability(
       pool,
       shopId,
@@ -127,7 +130,7 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
     );
     return items.map((item) => toItemAnswer(item, availability.get(item.stockId)));
   }
-  async function answerOf(shopId: string, itemId: string): Promise<Static<typeof ItemAnswer> | Refusal> {
+  async function answerOf(shopId: string, itemId: string): Promise<ItemAnswer | Refusal> {
     const item = (await readItems(pool, shopId, [itemId])).get(itemId);
     const [answer] = item ? await itemAnswers(shopId, [item]) : [];
     return answer ?? refuse('not_found');
@@ -190,6 +193,28 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
     async (request, reply) => {
       const answer = await answerOf(shopCaller(request).shopId, request.params.itemId);
       return isRefusal(answer) ? sendProblem(reply, answer) : reply.send(answer);
+    },
+  );
+  app.post(
+    '/v1/items/:itemId/adjustments',
+    {
+      config: { access: writing, exists: itemExists },
+      schema: {
+        ...itemSchema,
+        summary: 'Change the capacity of an item by so many units',
+        operationId: 'adjustItem',
+        body: AdjustmentBody,
+      },
+    },
+    async (request, reply) => {
+      const caller = shopCaller(request);
+      const key = idempotencyKeyOf(request, caller);
+      if (isRefusal(key)) return sendProblem(reply, key);
+      const adjustment = { ...request.body, madeBy: caller.subject };
+      const adjusted = await adjustItem(deps, caller.shopId, request.params.itemId, adjustment, key);
+      if (isRefusal(adjusted)) return sendProblem(reply, adjusted);
+      if (adjusted.replayed) reply.header('idempotent-replayed', 'true');
+      return reply.send(adjusted.answer);
     },
   );
   app.put(
@@ -258,7 +283,7 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
     params: poolParams,
     response: { 200: Shared(PoolAnswer), ...refusals },
   };
-  async function poolAnswerOf(shopId: string, poolId: string): Promise<Static<typeof PoolAnswer> | Refusal> {
+  async function poolAnswerOf(shopId: string, poolId: string): Promise<PoolAnswer | Refusal> {
     const stockId = `pool:${poolId}`;
     const found = (await readPools(pool, shopId, [poolId])).get(poolId);
     const availability = (await stock.availability(pool, shopId, [stockId])).get(stockId);
@@ -293,35 +318,31 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
       return isRefusal(answer) ? sendProblem(reply, answer) : reply.send(answer);
     },
   );
+  app.post(
+    '/v1/pools/:poolId/adjustments',
+    {
+      config: { access: writing, exists: poolExists },
+      schema: {
+        ...poolSchema,
+        summary: 'Change the capacity of a pool by so many units',
+        operationId: 'adjustPool',
+        body: AdjustmentBody,
+      },
+    },
+    async (request, reply) => {
+      const caller = shopCaller(request);
+      const key = idempotencyKeyOf(request, caller);
+      if (isRefusal(key)) return sendProblem(reply, key);
+      const adjustment = { ...request.body, madeBy: caller.subject };
+      const adjusted = await adjustPool(deps, caller.shopId, request.params.poolId, adjustment, key);
+      if (isRefusal(adjusted)) return sendProblem(reply, adjusted);
+      if (adjusted.replayed) reply.header('idempotent-replayed', 'true');
+      return reply.send(adjusted.answer);
+    },
+  );
 }
 
 function toEventChange(written: WrittenEvent) {
   const { name, startsAt, status } = written;
   return { name, status, startsAt: startsAt === null ? null : new Date(startsAt) };
-}
-
-const nothing: Availability = { capacity: 0, held: 0, sold: 0, available: 0 };
-
-function toItemAnswer(item: Item, availability: Availability = nothing): Static<typeof ItemAnswer> {
-  const { stockId, taxRateTenThousandths, saleStartsAt, saleEndsAt, createdAt, updatedAt, ...shown } = item;
-  return {
-    ...shown,
-    taxRate: taxRateTenThousandths / 10_000,
-    capacity: item.poolId === null ? availability.capacity : null,
-    saleStartsAt: saleStartsAt?.toISOString() ?? null,
-    saleEndsAt: saleEndsAt?.toISOString() ?? null,
-    availability,
-    createdAt: createdAt.toISOString(),
-    updatedAt: updatedAt.toISOString(),
-  };
-}
-
-function toPoolAnswer(pool: Pool, availability: Availability = nothing): Static<typeof PoolAnswer> {
-  return {
-    ...pool,
-    capacity: availability.capacity,
-    availability,
-    createdAt: pool.createdAt.toISOString(),
-    updatedAt: pool.updatedAt.toISOString(),
-  };
 }

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type pg from 'pg';
 import type { Queryable } from '../platform/postgres.ts';
-import type { Item, SellableItem, ShopEvent, WrittenItem } from './model.ts';
+import type { Adjustment, Item, Pool, SellableItem, ShopEvent, WrittenItem } from './model.ts';
 
 type EventRow = {
   event_id: string;
@@ -194,7 +194,6 @@ export async function putItems(
 }
 
 type PoolRow = { pool_id: string; name: string; created_at: Date; updated_at: Date };
-export type Pool = { poolId: string; name: string; createdAt: Date; updatedAt: Date };
 
 function toPool(row: PoolRow): Pool {
   return { poolId: row.pool_id, name: row.name, createdAt: row.created_at, updatedAt: row.updated_at };
@@ -220,6 +219,20 @@ export async function readPools(db: Queryable, shopId: string, poolIds: readonly
     [shopId, poolIds],
   );
   return new Map(rows.map((row) => [row.pool_id, toPool(row)]));
+}
+
+/** Notes an adjustment of a capacity, and what it came to. */
+export async function insertAdjustment(
+  tx: Queryable,
+  shopId: string,
+  stockId: string,
+  { delta, capacity, reason, madeBy }: Adjustment & { capacity: number },
+): Promise<void> {
+  await tx.query(
+    `INSERT INTO stock_adjustments (shop_id, stock_id, delta, capacity, reason, made_by)
+     VALUES ($1, $2, $3, $4, $5, $6)`,
+    [shopId, stockId, delta, capacity, reason, madeBy],
+  );
 }
 
 /** Reads items with their events and the version of the catalogue that both belong to. */

@@ -3,6 +3,7 @@ import { type JWTPayload, type JWTVerifyGetKey, errors as joseErrors, jwtVerify 
 import type { Config } from '../config.ts';
 import { refuse } from '../errors.ts';
 import type { DatabaseClock } from '../platform/clock.ts';
+import { isStorable } from './json.ts';
 import { jwksAlgorithms } from './jwks.ts';
 import { RefusalError } from './problems.ts';
 
@@ -137,7 +138,8 @@ function callerOf(claims: JWTPayload, type: string | undefined, now: Date): ApiC
     shopId: shop ?? null,
     partner: partner ?? null,
     scopes: new Set(scope.split(' ')),
-    subject: typeof sub === 'string' ? sub : '',
+    // It is kept with what was done: what cannot be kept must not make that fail.
+    subject: typeof sub === 'string' && isStorable(sub) ? sub : '',
   };
 }
 

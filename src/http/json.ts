@@ -53,6 +53,11 @@ type Unstorable = { pointer: string; detail: string };
 // An unpaired surrogate, or NUL.
 const unstorableText = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]|\0/;
 
+/** Whether a text comes back from Postgres as it was sent there. */
+export function isStorable(text: string): boolean {
+  return !unstorableText.test(text);
+}
+
 function unstorable(value: unknown, pointer: string, depth: number): Unstorable | undefined {
   if (typeof value === 'string') {
     return unstorableText.test(value) ? { pointer, detail: 'holds NUL or half a surrogate pair' } : undefined;

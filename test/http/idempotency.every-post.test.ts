@@ -24,6 +24,15 @@ const calls: Record<string, () => Promise<Call>> = {
     await owner.request('PUT', '/v1/events/off', { name: 'Off' });
     return { client: owner, path: '/v1/events/off/cancel', body: {} };
   },
+  'POST /v1/items/{itemId}/adjustments': async () => {
+    const body = { delta: 5, reason: 'found some' };
+    return { client: owner, path: '/v1/items/stalls/adjustments', body, other: { ...body, delta: 6 } };
+  },
+  'POST /v1/pools/{poolId}/adjustments': async () => {
+    await owner.request('PUT', '/v1/pools/hall', { name: 'Hall', capacity: 1 });
+    const body = { delta: 5, reason: 'found some' };
+    return { client: owner, path: '/v1/pools/hall/adjustments', body, other: { ...body, reason: 'lost some' } };
+  },
   'POST /v1/baskets': async () => ({
     client: backEnd,
     path: '/v1/baskets',

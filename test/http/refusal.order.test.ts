@@ -74,6 +74,8 @@ t.test('401 is said before 403, 403 before 404, 404 before 400', async (t) => {
     ['PATCH', '/v1/events/unknown'],
     ['POST', '/v1/events/unknown/cancel'],
     ['PATCH', '/v1/items/unknown'],
+    ['POST', '/v1/items/unknown/adjustments'],
+    ['POST', '/v1/pools/unknown/adjustments'],
     ['PATCH', '/v1/shops/unknown'],
     ['PUT', '/v1/shops/unknown'],
   ] as const;

@@ -21,6 +21,8 @@ type Canary = { text: string; mayBeIn: readonly Place[] };
 
 const unique = () => randomBytes(12).toString('hex');
 const secret = (text: string): Canary => ({ text, mayBeIn: [] });
+/** Who did something and why is written down beside it. */
+const trail = (text: string): Canary => ({ text, mayBeIn: ['database'] });
 /** A basket's own data: its creator reads it back, and so do webhooks, which the outbox is for. */
 const backEndData = (text: string): Canary => ({ text, mayBeIn: ['outbox', 'database'] });
 /** The part of it that the shop front end gets with a session, too. */
@@ -34,7 +36,8 @@ const given = {
   'password of Redis': secret(`redis-${unique()}`),
   'key of Laravel links': secret(`base64:${randomBytes(32).toString('base64')}`),
   'idempotency key': secret(`idempotency-${unique()}`),
-  'subject of a JWT': secret(`subject-${unique()}@staff.example`),
+  'subject of a JWT': trail(`subject-${unique()}@staff.example`),
+  'reason of an adjustment': trail(`reason-${unique()}`),
   'e-mail address': backEndData(`mail-${unique()}@customer.example`),
   'name of a customer': basketData(`name-${unique()}`),
   'user name': basketData(`user-${unique()}`),
@@ -130,6 +133,7 @@ async function plantEverywhere(t: Test) {
     successRedirectUrl: given['redirect URL'].text,
     custom: { note: custom.text },
   };
+  await twice(200, '/v1/items/stalls/adjustments', { delta: 1, reason: given['reason of an adjustment'].text });
   const created = await twice<Created>(201, '/v1/baskets', basket);
   const path = `/v1/baskets/${created.id}`;
   const minted = await twice<Created>(200, `${path}/link`, {});
@@ -213,6 +217,7 @@ async function plantEverywhere(t: Test) {
       caller.request('POST', `/v1/baskets/${other.id}/complete`, { orderId: 'order-1' }),
       caller.request('GET', '/v1/items/stalls'),
       caller.request('GET', '/v1/pools/arena'),
+      caller.request('POST', '/v1/items/stalls/adjustments', { delta: 1, reason: 'again' }),
       caller.request('GET', `${path}/timeline`),
       caller.request('POST', `${path}/link`),
       caller.request('PATCH', path, { customer: basket.customer }),
