@@ -100,6 +100,11 @@ export const problems = {
     title: 'The basket is already completed by another order',
     text: '`orderId` names the order that completed it. Refund the second payment.',
   },
+  basket_not_completed: {
+    status: 409,
+    title: 'The basket has not been completed',
+    text: 'Only what was paid can be refunded. `basketStatus` and `statusReason` say what became of the basket.',
+  },
   order_id_used: {
     status: 409,
     title: 'The order id belongs to another basket',
@@ -297,6 +302,11 @@ export const problems = {
     status: 422,
     title: 'The amount paid is not what is due',
     text: '`due` says what is owed in the basket’s currency, in minor units. Refund or correct the payment.',
+  },
+  refund_exceeds_purchase: {
+    status: 422,
+    title: 'More than is left to refund',
+    text: '`errors` names the lines with how many units were `requested` and how many are still `refundable`.',
   },
   rate_limited: {
     status: 429,

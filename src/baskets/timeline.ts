@@ -9,7 +9,7 @@ import { type Openings, type RecordedChange, readChanges, readOpenings } from '.
 const { status, statusReason } = BasketAnswer.properties;
 
 const TimelineEntry = Type.Object({
-  type: OneOf('created', 'opened', 'activated', 'edited', 'extended', 'updated', 'checkout', 'ended'),
+  type: OneOf('created', 'opened', 'activated', 'edited', 'extended', 'updated', 'checkout', 'ended', 'refunded'),
   at: Type.String({ ...Time, description: 'When; of openings, the first' }),
   checkout: Type.Optional(OneOf('started', 'left', 'failed')),
   status: Type.Optional(status),
@@ -65,6 +65,8 @@ function entryOfChange(change: RecordedChange): TimelineEntry {
       if (change.leftCheckout) return { type: 'checkout', at, checkout: 'left' };
       if (change.linesChanged) return { type: 'edited', at };
       return { type: change.extended ? 'extended' : 'updated', at };
+    case 'basket.refunded':
+      return { type: 'refunded', at };
     default:
       return { type: 'ended', at, status: change.status, statusReason: change.statusReason };
   }

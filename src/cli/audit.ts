@@ -12,7 +12,7 @@ export type Finding = { rule: string; found: Record<string, unknown> };
  */
 const rules: readonly { rule: string; broken: string }[] = [
   {
-    rule: 'held is the sum of what live baskets hold, sold of what completed ones took',
+    rule: 'held is the sum of what live baskets hold, sold of what completed ones took and refunds did not give back',
     broken: `
       WITH taken AS (
         SELECT b.shop_id, t.stock_id,
@@ -20,11 +20,35 @@ const rules: readonly { rule: string; broken: string }[] = [
           sum(t.quantity) FILTER (WHERE b.status = 'completed') AS sold
         FROM baskets b, unnest(b.hold_stock_ids, b.hold_quantities) AS t(stock_id, quantity)
         GROUP BY b.shop_id, t.stock_id
+      ),
+      given_back AS (
+        SELECT r.shop_id, l ->> 'stockId' AS stock_id, sum((l ->> 'quantity')::int) AS units
+        FROM refunds r, json_array_elements(r.lines) AS l WHERE r.restocked GROUP BY 1, 2
       )
-      SELECT s.shop_id, s.stock_id, s.held, s.sold,
-        coalesce(t.held, 0)::int AS held_by_baskets, coalesce(t.sold, 0)::int AS sold_in_baskets
+      SELECT s.shop_id, s.stock_id, s.held, s.sold, coalesce(t.held, 0)::int AS held_by_baskets,
+        coalesce(t.sold, 0)::int AS sold_in_baskets, coalesce(g.units, 0)::int AS given_back
       FROM stock s FULL JOIN taken t ON t.shop_id = s.shop_id AND t.stock_id = s.stock_id
-      WHERE s.stock_id IS NULL OR s.held <> coalesce(t.held, 0) OR s.sold <> coalesce(t.sold, 0)`,
+      LEFT JOIN given_back g ON g.shop_id = s.shop_id AND g.stock_id = s.stock_id
+      WHERE s.stock_id IS NULL OR s.held <> coalesce(t.held, 0)
+        OR s.sold <> coalesce(t.sold, 0) - coalesce(g.units, 0)`,
+  },
+  {
+    rule: 'no more of a line is refunded than was bought, for no more than was paid, and what is all refunded says so',
+    broken: `
+      WITH refunded AS (
+        SELECT r.shop_id, r.basket_id, l ->> 'lineId' AS line_id, l ->> 'stockId' AS stock_id,
+          sum((l ->> 'quantity')::int) AS units, sum((l ->> 'amount')::bigint) AS amount
+        FROM refunds r, json_array_elements(r.lines) AS l GROUP BY 1, 2, 3, 4
+      ),
+      bought AS (
+        SELECT b.shop_id, b.basket_id, b.refunded_at, l ->> 'lineId' AS line_id, l ->> 'stockId' AS stock_id,
+          (l ->> 'quantity')::int AS units, (l ->> 'total')::bigint AS amount
+        FROM baskets b, json_array_elements(b.lines) AS l WHERE b.status = 'completed'
+      )
+      SELECT shop_id, basket_id, line_id, b.units AS bought, r.units::int AS refunded, b.amount, r.amount AS given_back
+      FROM bought b FULL JOIN refunded r USING (shop_id, basket_id, line_id, stock_id)
+      WHERE b.units IS NULL OR r.units > b.units OR r.amount > b.amount
+        OR (b.refunded_at IS NOT NULL AND (r.units, r.amount) IS DISTINCT FROM (b.units::bigint, b.amount::numeric))`,
   },
   {
     rule: 'what a basket holds, or held, is what its lines take',

@@ -10,6 +10,7 @@ const scripts = {
   settle: fenced('settle'),
   release: fenced('release'),
   sell: fenced('sell'),
+  restock: fenced('restock'),
   load: fenced('load'),
   correct: fenced('correct'),
   due: fenced('due'),
@@ -89,6 +90,8 @@ export type Admission = {
   release(baskets: readonly BasketName[]): Promise<void>;
   /** After a completion. */
   sell(basket: BasketName): Promise<void>;
+  /** After a refund that gives back these units of a sold basket, once for each. */
+  restock(basket: Hold): Promise<void>;
   /** Makes rows known; of one that is known already, only the capacity is set. False when that did not reach Redis. */
   load(rows: readonly StatedRow[]): Promise<boolean>;
   /** Sets capacities, and changes what is held and sold by so much. */
@@ -206,6 +209,10 @@ export function openAdmission(redis: RedisConnection): Admission {
     },
     async sell(basket) {
       await callFenced(scripts.sell, partitionOf(basket.shopId), [memberOf(basket)]);
+    },
+    async restock(basket) {
+      const args = [memberOf(basket), writtenTakes(basket.takes)];
+      await callFenced(scripts.restock, partitionOf(basket.shopId), args);
     },
     load: (rows) => callForAll(scripts.load, rows, rowArguments),
     async correct(rows) {

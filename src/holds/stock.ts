@@ -74,19 +74,21 @@ function namedStock(stockId: string): { itemId: string } | { poolId: string } {
   return stockId.startsWith('pool:') ? { poolId: id } : { itemId: id };
 }
 
+/** What each move adds to held and to sold for a unit. */
+const moves = { release: [-1, 0], sell: [-1, 1], takeAndSell: [0, 1], restock: [0, -1] } as const;
+
 /**
  * Moves a basket's stock in the caller's transaction, which holds the basket's row: `release` gives held stock back,
- * `sell` turns held into sold, `takeAndSell` takes it anew and sells it at once. Rows are locked in the order of their
- * ids. Gives false, and changes nothing, when `takeAndSell` does not find all of it.
+ * `sell` turns held into sold, `takeAndSell` takes it anew and sells it at once, `restock` gives sold stock back. Rows are
+ * locked in the order of their ids. Gives false, and changes nothing, when `takeAndSell` does not find all of it.
  */
 export async function moveStock(
   tx: Queryable,
   shopId: string,
   takes: readonly StockTake[],
-  move: 'release' | 'sell' | 'takeAndSell',
+  move: keyof typeof moves,
 ): Promise<boolean> {
-  const held = move === 'takeAndSell' ? 0 : -1;
-  const sold = move === 'release' ? 0 : 1;
+  const [held, sold] = moves[move];
   // A statement of its own: the one that decides must begin when the locks are had.
   await tx.query('SELECT FROM stock WHERE shop_id = $1 AND stock_id = ANY($2) ORDER BY stock_id FOR UPDATE', [
     shopId,

@@ -4,6 +4,7 @@ export {
   type Amounts,
   MAX_PRICE_MINOR,
   priceLine,
+  shareOfUnits,
   type TaxMode,
   taxRateToTenThousandths,
   totalsOf,

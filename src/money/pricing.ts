@@ -64,6 +64,17 @@ export function totalsOf(lines: readonly Amounts[]): Amounts {
   return { subtotal: sumOf('subtotal'), discount: sumOf('discount'), tax: sumOf('tax'), total: sumOf('total') };
 }
 
+/**
+ * What of a line's total falls on its units after the first `from`, up to and with `to`. Each share is the difference of
+ * two rounded sums, so that the shares of all units add up to the total exactly, however they are taken.
+ *
+ * @param totalMinor what the line came to
+ * @param quantity how many units it has, at least 1
+ */
+export function shareOfUnits(totalMinor: number, quantity: number, from: number, to: number): number {
+  return assertMinor(shareHalfUp(totalMinor, to, quantity) - shareHalfUp(totalMinor, from, quantity));
+}
+
 // amountMinor * part / whole, rounded half up. The product passes 2^53 for large lines, where doubles skip integers.
 function shareHalfUp(amountMinor: number, part: number, whole: number): number {
   const divisor = BigInt(whole);

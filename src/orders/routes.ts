@@ -3,9 +3,18 @@ import type { Api } from '../http/api.ts';
 import { type Shop, withParameters } from '../shops/index.ts';
 import { failCheckout, leaveCheckout, type OrderDeps, startCheckout } from './checkout.ts';
 import { completeBasket } from './complete.ts';
-import { CheckoutAnswer, CheckoutBody, CompleteBody, FailBody, RedirectAnswer } from './model.ts';
+import {
+  CheckoutAnswer,
+  CheckoutBody,
+  CompleteBody,
+  FailBody,
+  RedirectAnswer,
+  RefundBody,
+  RefundedAnswer,
+} from './model.ts';
+import { refundBasket } from './refund.ts';
 
-/** `POST` and `DELETE …/checkout`, `POST …/checkout/fail`, `POST …/complete`. */
+/** `POST` and `DELETE …/checkout`, `POST …/checkout/fail`, `POST …/complete`, `POST …/refund`. */
 export function orderRoutes(app: Api, deps: OrderDeps): void {
   const exists = basketExists(deps.pool);
   const paying = { access: { scopes: ['orders:write'], session: true }, exists } as const;
@@ -118,6 +127,27 @@ export function orderRoutes(app: Api, deps: OrderDeps): void {
             customer_id: request.body.customerId ?? basket.customer?.id ?? null,
           }),
         }),
+      ),
+  );
+
+  app.post(
+    '/v1/baskets/:id/refund',
+    {
+      config: ordering,
+      schema: {
+        ...shared,
+        summary: 'Record a refund that was made elsewhere',
+        operationId: 'refundBasket',
+        body: RefundBody,
+        response: { 200: RefundedAnswer, ...basketRefusals },
+      },
+    },
+    (request, reply) =>
+      answerChange(
+        request,
+        reply,
+        (caller, basketId, conditions) => refundBasket(deps, caller, basketId, conditions, request.body),
+        (basket, { answer }) => ({ basket, refund: answer.refund }),
       ),
   );
 }

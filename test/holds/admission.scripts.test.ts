@@ -191,6 +191,15 @@ t.test(
   },
 );
 
+t.test('what is restocked is not sold any more, and no hold is touched by it', async (t) => {
+  const { admission, keys } = await open(t);
+  await admission.settle([settled('bkt_1', { 'item:a': 1, 'item:b': 1 }, 1, inAMinute())]);
+  await admission.sell({ shopId, basketId: 'bkt_1' });
+  await admission.settle([settled('bkt_2', { 'item:a': 1 }, 1, inAMinute())]);
+  await admission.restock(hold('bkt_1', { 'item:a': 1, 'item:unknown': 1 }));
+  t.same(await counted(keys), { a: '2 1 0 0', b: '1 0 0 1' });
+});
+
 t.test('loading makes a row known with its counts, and changes only the capacity of one that is known', async (t) => {
   const { admission, keys } = await open(t);
   await admission.admit(hold('bkt_1', { 'item:a': 1 }));
@@ -295,6 +304,7 @@ const calls: Record<string, { call: (admission: Admission) => Promise<unknown>; 
   settle: { call: (a) => a.settle([settled('bkt_held', { 'item:b': 1 }, 2, new Date(5))]), unanswered: false },
   release: { call: (a) => a.release([hold('bkt_held', {})]), unanswered: undefined },
   sell: { call: (a) => a.sell(hold('bkt_held', {})), unanswered: undefined },
+  restock: { call: (a) => a.restock(hold('bkt_sold', { 'item:a': 1 })), unanswered: undefined },
   load: { call: (a) => a.load([row('item:a', 9)]), unanswered: false },
   correct: { call: (a) => a.correct([row('item:a', 9, 1, 1)]), unanswered: undefined },
   remind: { call: (a) => a.remind([settled('bkt_held', {}, 1, new Date(5))]), unanswered: undefined },

@@ -58,6 +58,7 @@ const rules: Record<string, string[]> = {
   'DELETE /v1/baskets/{id}/checkout': ['orders:write'],
   'POST /v1/baskets/{id}/checkout/fail': ['orders:write'],
   'POST /v1/baskets/{id}/complete': ['orders:write'],
+  'POST /v1/baskets/{id}/refund': ['orders:write'],
 };
 
 /** What a session token may do with its own basket. */

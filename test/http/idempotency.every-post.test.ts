@@ -1,5 +1,5 @@
 import t from 'tap';
-import { activate, checkout, createBasket, openBasket, pressLink } from '../support/journey.ts';
+import { activate, checkout, complete, createBasket, openBasket, pressLink } from '../support/journey.ts';
 import { assertRefused, contentsOf } from '../support/refusal.ts';
 import { api } from '../support/service.ts';
 import { openShop } from '../support/shop.ts';
@@ -73,6 +73,12 @@ const calls: Record<string, () => Promise<Call>> = {
     const { id } = await openBasket(shop);
     const body = { orderId: `order-${id}` };
     return { client: payments, path: `/v1/baskets/${id}/complete`, body, other: { ...body, fees: 1 } };
+  },
+  'POST /v1/baskets/{id}/refund': async () => {
+    const { id } = await openBasket(shop, { items: [{ itemId: 'stalls', quantity: 2 }] });
+    await complete(shop, id, { orderId: `order-${id}` });
+    const body = { lines: [{ lineId: '1', quantity: 1 }] };
+    return { client: payments, path: `/v1/baskets/${id}/refund`, body, other: { ...body, restock: false } };
   },
 };
 

@@ -59,6 +59,7 @@ t.test('what follows on a payment or a click is never limited', async (t) => {
     const { id, startBasketUrl } = await createBasket(shop, {}, backEnd);
     await activate(shop, startBasketUrl);
     t.equal((await complete(shop, id, { orderId: `order-${round}` })).status, 200);
+    t.equal((await shop.payments.request('POST', `/v1/baskets/${id}/refund`)).status, 200);
     t.equal((await redeem(shop, 'no token')).status, 404);
   }
 });

@@ -22,6 +22,7 @@ const operations = [
   ['DELETE', '/checkout'],
   ['POST', '/checkout/fail'],
   ['POST', '/complete'],
+  ['POST', '/refund'],
 ] as const;
 const malformed: { what: string; query?: string; body?: unknown; headers?: Record<string, string> }[] = [
   { what: 'JSON that ends too early', body: '{' },

@@ -215,6 +215,7 @@ async function plantEverywhere(t: Test) {
       caller.request('POST', `/v1/shops/${shop.shopId}/api-keys`, wanted, { 'idempotency-key': unique() }),
       caller.request('POST', '/v1/confirmations', { token: confirmation }),
       caller.request('POST', `/v1/baskets/${other.id}/complete`, { orderId: 'order-1' }),
+      caller.request('POST', `${path}/refund`),
       caller.request('GET', '/v1/items/stalls'),
       caller.request('GET', '/v1/pools/arena'),
       caller.request('POST', '/v1/items/stalls/adjustments', { delta: 1, reason: 'again' }),

@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { type Amounts, MAX_PRICE_MINOR, priceLine, type TaxMode, totalsOf } from '../../src/money/index.ts';
+import {
+  type Amounts,
+  MAX_PRICE_MINOR,
+  priceLine,
+  shareOfUnits,
+  type TaxMode,
+  totalsOf,
+} from '../../src/money/index.ts';
 
 const MAX_QUANTITY = 10_000;
 const taxMode = fc.constantFrom<TaxMode>('exclusive', 'inclusive');
@@ -136,4 +143,24 @@ t.test('the totals are the sums of the lines', async () => {
 t.test('totals too large to be exact are an error, not a rounded amount', async (t) => {
   const half: Amounts = { subtotal: 2 ** 52, discount: 0, tax: 0, total: 2 ** 52 };
   t.throws(() => totalsOf([half, half]), RangeError);
+});
+
+t.test('the shares of a line’s units add up to its total, and none is off by more than a minor unit', async (t) => {
+  const divided = fc.integer({ min: 1, max: MAX_QUANTITY }).chain((quantity) =>
+    fc.record({
+      quantity: fc.constant(quantity),
+      totalMinor: fc.nat({ max: MAX_PRICE_MINOR * quantity }),
+      cuts: fc.array(fc.nat({ max: quantity }), { maxLength: 5 }),
+    }),
+  );
+  const addUp = fc.property(divided, ({ quantity, totalMinor, cuts }) => {
+    const ends = [0, ...cuts, quantity].sort((a, b) => a - b);
+    const shares = ends.slice(1).map((to, at) => ({ to, from: ends[at] ?? 0 }));
+    const amounts = shares.map(({ from, to }) => shareOfUnits(totalMinor, quantity, from, to));
+    const isFair = shares.every(
+      ({ from, to }, at) => Math.abs((amounts[at] ?? 0) - (totalMinor * (to - from)) / quantity) <= 1.01,
+    );
+    return isFair && amounts.reduce((sum, amount) => sum + amount, 0) === totalMinor;
+  });
+  fc.assert(addUp);
 });

@@ -71,6 +71,7 @@ const weights: Record<string, number> = {
   leaveCheckout: 6,
   failCheckout: 6,
   completeBasket: 6,
+  refundBasket: 3,
   createApiKey: 6,
   putItem: 6,
   patchItem: 6,
@@ -98,7 +99,7 @@ function goodPartsOf(document: ApiDocument, operation: Operation) {
     operation: fc.constant(operation),
     credential: rightCredential(operation),
     path: pathOf(parameters, (name) =>
-      name === 'id' && /checkout|complete/.test(operation.path) ? aBasketToPay : ownInPath(name),
+      name === 'id' && /checkout|complete|refund/.test(operation.path) ? aBasketToPay : ownInPath(name),
     ),
     query: queryOf(document, inQuery),
     headers: headersOf(operation),

@@ -79,6 +79,7 @@ t.test('every operation has been called and has done what it is for', async (t) 
     for (let nth = 0; count.successes === 0 && nth < 30; nth += 1) {
       const run = await beginRun(world, 'token');
       await play(run, { call: aCallOf('startCheckout', right, nth) });
+      if (id === 'refundBasket') await play(run, { call: aCallOf('completeBasket', right, nth) });
       await play(run, { call: aCallOf(id, right, nth) });
       await endRun(run);
     }

@@ -7,9 +7,17 @@ const shop = await openShop(t);
 const { pool } = shop.service;
 const { id } = await createBasket(shop);
 
+function refundOf(itemId: string, quantity: number, restocked: boolean): string {
+  const lines = JSON.stringify([{ lineId: '1', stockId: `item:${itemId}`, quantity, amount: 3000 }]);
+  return `INSERT INTO refunds (shop_id, basket_id, refund_id, lines, restocked, created_at)
+    VALUES ('roxy', '${id}', 'rfd_1', '${lines}', ${restocked}, now())`;
+}
+
 const breaches: Record<string, string> = {
   'held is the sum of what live baskets hold': `UPDATE stock SET held = held + 1 WHERE stock_id = 'item:stalls'`,
   'sold of what completed ones took': `UPDATE stock SET sold = sold + 1 WHERE stock_id = 'item:stalls'`,
+  'refunds did not give back': refundOf('stalls', 1, true),
+  'no more of a line is refunded than was bought': refundOf('stalls', 1, false),
   'is what its lines take': `UPDATE baskets SET lines = '[]' WHERE basket_id = '${id}'`,
   'no more is held and sold': `UPDATE stock SET capacity = 0 WHERE stock_id = 'item:stalls'`,
   'has exactly one order, its own': `INSERT INTO orders (shop_id, order_id, basket_id, amount, fees, currency, created_at)
