@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
-import { basketRoutes, type OpeningCounter } from './baskets/index.ts';
+import { basketRoutes, customerRoutes, type OpeningCounter } from './baskets/index.ts';
 import { catalogueRoutes, openItemCache } from './catalogue/index.ts';
 import type { Config } from './config.ts';
 import { confirmationPurpose, handoffRoutes, readSession, sessionPurpose, writeConfirmation } from './handoff/index.ts';
@@ -90,6 +90,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     commit: openCommitQueue(pool, admission.sawEpoch),
     startLink: (basket, linkKid) => startLinkOf({ ...linkKeys, shops, publicUrl }, basket, linkKid),
   });
+  customerRoutes(app, { pool });
   linkRoutes(app, {
     limitInvalidClicks,
     openings: resources.openings,

@@ -10,6 +10,7 @@ export {
   supersede,
   takesOfBasket,
 } from './change.ts';
+export { customerRoutes } from './customers/routes.ts';
 export { sameLines } from './lines.ts';
 export { maskAccount, maskEmail } from './masking.ts';
 export { asOf, type Basket, BasketAnswer, isLive } from './model.ts';

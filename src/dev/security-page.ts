@@ -33,6 +33,8 @@ function rowOf(method: string, path: string, { security = [], 'x-no-partner': no
 /** What the call comes to with an id of somebody else. */
 function toStrangers(method: string, path: string): string {
   if (path === '/v1/confirmations') return '404';
+  // There is no list of customers: nobody is unknown, and baskets are looked for in the caller's shop alone.
+  if (path.startsWith('/v1/customers/')) return 'finds nothing';
   if (!path.includes('{')) return method === 'GET' ? 'not listed' : 'no id';
   // Ids of events, items and pools are each shop's own.
   return method === 'PUT' && /\{(event|item|pool)Id\}$/.test(path) ? 'makes its own' : '404';

@@ -53,6 +53,7 @@ const rules: Record<string, string[]> = {
   'POST /v1/baskets/{id}/cancel': ['baskets:write'],
   'POST /v1/baskets/{id}/link': ['baskets:write'],
   'DELETE /v1/baskets/{id}/link': ['baskets:write'],
+  'POST /v1/customers/{customerId}/erase': writing,
   'POST /v1/confirmations': ['confirmations:redeem'],
   'POST /v1/baskets/{id}/checkout': ['orders:write'],
   'DELETE /v1/baskets/{id}/checkout': ['orders:write'],
@@ -78,6 +79,7 @@ const notOfPartners = [
   'POST /v1/shops/{shopId}/api-keys',
   'GET /v1/shops/{shopId}/api-keys',
   'DELETE /v1/shops/{shopId}/api-keys/{apiKeyId}',
+  'POST /v1/customers/{customerId}/erase',
 ];
 
 const shop = await openShop(t);

@@ -8,6 +8,8 @@ import { openShop, shopSettings } from '../support/shop.ts';
 
 const everyScope =
   'shop:write catalogue:read webhooks:write baskets:read baskets:write customers:login confirmations:redeem orders:write';
+/** Calls that name somebody of whom there is no list, so that nobody is unknown. */
+const aboutAnybody = ['POST /v1/customers/{customerId}/erase'];
 /** Calls that create what is not there: under an id of another shop they make the caller's own. */
 const creating = ['PUT /v1/events/{eventId}', 'PUT /v1/items/{itemId}', 'PUT /v1/pools/{poolId}'];
 
@@ -71,7 +73,7 @@ t.test('what belongs to another shop answers byte for byte like what nobody has,
   const other = shop.as(await mintToken({ shop: 'other', scope: everyScope }));
   const before = await contentsOf(shop.service.pool);
   t.ok(operations.length > 20, 'there are routes');
-  for (const operation of operations.filter((name) => !creating.includes(name))) {
+  for (const operation of operations.filter((name) => ![...creating, ...aboutAnybody].includes(name))) {
     const [method = '', template = ''] = operation.split(' ');
     const withinOwnShop = template.includes('{shopId}/') && template.includes('Id}', template.indexOf('{shopId}') + 8);
     const cases = [{}, ...(withinOwnShop ? [{ shopId: 'other' }] : [])];

@@ -55,6 +55,11 @@ const calls: Record<string, () => Promise<Call>> = {
     const { id } = await createBasket(shop);
     return { client: backEnd, path: `/v1/baskets/${id}/link`, body: {} };
   },
+  'POST /v1/customers/{customerId}/erase': async () => {
+    const { id } = await createBasket(shop, { customer: { id: 'anna', email: 'anna@mail.example' } });
+    await backEnd.request('POST', `/v1/baskets/${id}/cancel`);
+    return { client: owner, path: '/v1/customers/anna/erase', body: {} };
+  },
   'POST /v1/confirmations': async () => {
     const body = { token: await pressLink((await createBasket(shop)).startBasketUrl) };
     return { client: frontEnd, path: '/v1/confirmations', body, other: { ...body, customerId: 'cus-1' } };
