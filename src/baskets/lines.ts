@@ -1,7 +1,7 @@
 import canonicalize from 'canonicalize';
 import type { SellableItem } from '../catalogue/index.ts';
 import { type ProblemCode, type Refusal, refuse } from '../errors.ts';
-import { type Amounts, priceLine, type TaxMode } from '../money/index.ts';
+import { type Amounts, type Discount, priceDiscounted, type TaxMode } from '../money/index.ts';
 import type { Shop } from '../shops/index.ts';
 import type { Basket, BasketLine, WrittenLine } from './model.ts';
 
@@ -50,10 +50,11 @@ export function priceLines(
   if (refusal) return refusal;
   const merged = mergeEqual(written);
   if (merged.length > shop.basket.maxLines) return tooManyLines(shop);
-  return merged.flatMap((line, at) => {
+  const lines = merged.flatMap((line, at) => {
     const item = items.get(line.itemId);
-    return item ? [pricedLine(String(at + 1), line, item, shop.tax.mode)] : [];
+    return item ? [lineOf(String(at + 1), line, item)] : [];
   });
+  return withAmounts(lines, [], shop.tax.mode);
 }
 
 /** An edit of a basket's lines: one more, or another quantity of one that is there; 0 takes it out. */
@@ -105,8 +106,9 @@ export function editLines(
   if (line !== null) {
     // Who adds something fixed gets a fixed line.
     const modifiable = 'add' in edit ? edit.add.modifiable : line.modifiable;
-    const edited = quantity === 0 ? [] : [{ ...withQuantity(line, quantity, content.taxMode), modifiable }];
-    return { lastLineNumber, lines: lines.flatMap((each) => (each === line ? edited : [each])) };
+    const edited = quantity === 0 ? [] : [{ ...line, quantity, modifiable }];
+    const remaining = lines.flatMap((each) => (each === line ? edited : [each]));
+    return { lastLineNumber, lines: withAmounts(remaining, [], content.taxMode) };
   }
   if (!('add' in edit) || item === undefined) throw new Error('a new line without an item');
   if (lines.length >= shop.basket.maxLines) return tooManyLines(shop);
@@ -115,7 +117,24 @@ export function editLines(
     return refuse('not_modifiable', { detail });
   }
   const next = lastLineNumber + 1;
-  return { lastLineNumber: next, lines: [...lines, pricedLine(String(next), edit.add, item, content.taxMode)] };
+  const longer = [...lines, lineOf(String(next), edit.add, item)];
+  return { lastLineNumber: next, lines: withAmounts(longer, [], content.taxMode) };
+}
+
+/** What a line is before it is priced: what it costs depends on the other lines, too. */
+type UnpricedLine = Omit<BasketLine, keyof Amounts>;
+
+/** The lines of a basket with what they cost, at the prices that they were added with. */
+function withAmounts(lines: readonly UnpricedLine[], discounts: readonly Discount[], taxMode: TaxMode): BasketLine[] {
+  const amounts = priceDiscounted(
+    lines.map(({ unitPrice, ...line }) => ({ ...line, unitPriceMinor: unitPrice })),
+    discounts,
+    taxMode,
+  );
+  return lines.flatMap((line, at) => {
+    const priced = amounts[at];
+    return priced ? [{ ...line, ...priced }] : [];
+  });
 }
 
 /** The events that lines belong to. */
@@ -174,7 +193,7 @@ function tooManyLines({ basket: { maxLines } }: Shop): Refusal {
   return refuse('quantity_limit', { extensions: { errors: [{ maxLines }] } });
 }
 
-function pricedLine(lineId: string, line: WrittenLine, item: SellableItem, taxMode: TaxMode): BasketLine {
+function lineOf(lineId: string, line: WrittenLine, item: SellableItem): UnpricedLine {
   const { itemId, eventId, stockId, name, type, price: unitPrice, taxRateTenThousandths } = item;
   const { quantity, modifiable, variables, custom } = line;
   return {
@@ -187,23 +206,10 @@ function pricedLine(lineId: string, line: WrittenLine, item: SellableItem, taxMo
     quantity,
     unitPrice,
     taxRateTenThousandths,
-    ...amountsOf({ unitPrice, quantity, taxRateTenThousandths }, taxMode),
     modifiable,
     variables,
     custom,
   };
-}
-
-function withQuantity(line: BasketLine, quantity: number, taxMode: TaxMode): BasketLine {
-  return { ...line, quantity, ...amountsOf({ ...line, quantity }, taxMode) };
-}
-
-function amountsOf(
-  line: Pick<BasketLine, 'unitPrice' | 'quantity' | 'taxRateTenThousandths'>,
-  taxMode: TaxMode,
-): Amounts {
-  const { unitPrice: unitPriceMinor, quantity, taxRateTenThousandths } = line;
-  return priceLine({ unitPriceMinor, quantity, discountMinor: 0, taxRateTenThousandths, taxMode });
 }
 
 /** What makes two lines the same: the order in which their data was written does not. */

@@ -7,7 +7,7 @@ import {
   shareOfUnits,
   type TaxMode,
   totalsOf,
-} from '../../src/money/index.ts';
+} from '../../src/money/pricing.ts';
 
 const MAX_QUANTITY = 10_000;
 const taxMode = fc.constantFrom<TaxMode>('exclusive', 'inclusive');
