@@ -238,6 +238,26 @@ export const problems = {
     title: 'An access code is needed',
     text: '`errors` names the items that are sold with an access code only.',
   },
+  code_unknown: {
+    status: 422,
+    title: 'The code is unknown',
+    text: 'Check the spelling; capitals do not matter. `errors` names the place of the code in the request.',
+  },
+  code_expired: {
+    status: 422,
+    title: 'The code has expired',
+    text: '`errors` names the place of the code in the request. Leave it out, or use another.',
+  },
+  code_exhausted: {
+    status: 422,
+    title: 'The code is used up',
+    text: '`errors` names the place of the code in the request. Leave it out, or try again when baskets that hold its uses have expired.',
+  },
+  code_not_applicable: {
+    status: 422,
+    title: 'The code does not apply to this basket',
+    text: '`detail` says why not, and `errors` names the place of the code in the request.',
+  },
   quantity_limit: {
     status: 422,
     title: 'More than one basket may hold',
@@ -313,6 +333,11 @@ export const problems = {
     title: 'Too many calls',
     text: 'Wait for `Retry-After` seconds, then send the same request again. `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset` in every answer say how much is left.',
   },
+  code_attempts: {
+    status: 429,
+    title: 'Too many codes did not work',
+    text: 'Wait for `Retry-After` seconds before trying a code again, or go on without one.',
+  },
   live_basket_limit: {
     status: 429,
     title: 'Too many live baskets',
@@ -345,6 +370,8 @@ export type Refusal = {
   status?: number;
   /** Members that belong to this code, such as `errors` or `redirectUrl`. */
   extensions?: Record<string, unknown>;
+  /** When to come back, where it is known. */
+  retryAfterSeconds?: number;
 };
 
 /** Makes a refusal. All of it goes to the caller as it is, so nothing private belongs in it. */

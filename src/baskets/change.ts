@@ -1,11 +1,12 @@
 import type pg from 'pg';
 import { isRefusal, type Refusal, refuse } from '../errors.ts';
-import { type Admission, moveStock, type SettledHold, type StockTake, takesOf } from '../holds/index.ts';
+import { type Admission, changeHold, moveStock, type SettledHold, type StockTake, takesOf } from '../holds/index.ts';
 import type { Caller, SessionCaller } from '../http/access.ts';
 import { type IdempotencyKey, runOnce } from '../http/idempotency.ts';
 import { withTransaction } from '../platform/postgres.ts';
 import type { ShopCache } from '../shops/index.ts';
-import { asOf, type Basket, isLive, type PatchableBasket } from './model.ts';
+import { exhausted, limitsOf, takenFor, takesOfAll } from './codes.ts';
+import { type AppliedCode, asOf, type Basket, isLive, type PatchableBasket } from './model.ts';
 import { checkDetails } from './rules.ts';
 import {
   type BasketAt,
@@ -158,19 +159,20 @@ function saveEnded(
 
 /**
  * Changes what a creator said of a basket: `patch` gets it as it is and gives it as it shall be, or a refusal. Another
- * customer can be named only while the basket is open, which makes its earlier links stop working. Refusals: those of
- * changeBasket, checkDetails and `patch`, `basket_not_live`, `basket_in_checkout`, `not_modifiable`.
+ * customer can be named only while the basket is open, which makes its earlier links stop working, and takes over the uses
+ * of codes that are limited for each customer. Refusals: those of changeBasket, checkDetails and `patch`,
+ * `basket_not_live`, `basket_in_checkout`, `not_modifiable`, `code_not_applicable`, `code_exhausted`.
  */
 export async function patchBasket(
-  { pool, shops }: { pool: pg.Pool; shops: ShopCache },
+  deps: { pool: pg.Pool; admission: Admission; shops: ShopCache },
   caller: BasketCaller & { kind: 'api' },
   basketId: string,
   conditions: Conditions,
   patch: (now: PatchableBasket) => PatchableBasket | Refusal,
 ): Promise<Answered | Refusal> {
-  const shop = await shops.fresh(caller.shopId);
+  const shop = await deps.shops.fresh(caller.shopId);
   if (shop === null) return refuse('not_found');
-  return changeBasket(pool, caller, basketId, conditions, async ({ tx, basket, now }) => {
+  return changeAndSettle(deps, caller, basketId, conditions, async ({ tx, basket, now }) => {
     const seen = asOf(basket, now);
     if (!isLive(seen)) return notLive(seen);
     if (seen.status === 'checkout') return refuse('basket_in_checkout');
@@ -185,10 +187,13 @@ export async function patchBasket(
     if (another && seen.status !== 'open') {
       return refuse('not_modifiable', { detail: 'The customer can be changed only while the basket is open.' });
     }
+    const moved = another ? await moveUses(tx, basket, wantedId) : {};
+    if (isRefusal(moved)) return moved;
     const change = {
       reference: wanted.reference,
       customerId: wantedId,
       content: { ...content, ...details, customer },
+      ...moved,
       ...(another
         ? {
             linkGeneration: basket.linkGeneration + 1,
@@ -198,6 +203,26 @@ export async function patchBasket(
     };
     return { basket: await saveBasket(tx, basket, change, 'basket.updated'), answer: {} };
   });
+}
+
+/** Moves the uses of codes that are limited for each customer to another one. Gives what changes in the basket. */
+async function moveUses(
+  tx: pg.PoolClient,
+  basket: Basket,
+  customerId: string | null,
+): Promise<(Pick<Basket, 'codes'> & HeldColumns) | Refusal> {
+  const codes: AppliedCode[] = [];
+  for (const code of basket.codes) {
+    const taken = takenFor(code, customerId, '/customer/id');
+    if (isRefusal(taken)) return taken;
+    codes.push(taken);
+  }
+  const takes = takesOfAll(basket.lines, codes);
+  const limits = limitsOf(codes, customerId);
+  const hold = await changeHold(tx, basket.shopId, takesOfBasket(basket), takes, new Map(), limits);
+  if (hold.outcome === 'stale') throw new Error('no version was asked for');
+  if (hold.outcome === 'changed') return { codes, ...heldColumns(takes) };
+  return exhausted(codes, hold.available, () => '/customer/id') ?? refuse('unavailable');
 }
 
 /**
@@ -216,6 +241,38 @@ export async function supersede(tx: pg.PoolClient, others: readonly Basket[], no
   const ended: Basket[] = [];
   for (const basket of ending) ended.push(await saveEnded(tx, basket, now, 'expired', 'superseded'));
   return ended;
+}
+
+/** Changes a basket and tells Redis before the answer leaves, so that what was given back can be had at once. */
+export async function changeAndSettle(
+  { pool, admission }: { pool: pg.Pool; admission: Admission },
+  caller: BasketCaller,
+  basketId: string,
+  conditions: Conditions,
+  change: (locked: Change) => Promise<Changed | Refusal>,
+): Promise<Answered | Refusal> {
+  const result = await changeBasket(pool, caller, basketId, conditions, change);
+  if (!isRefusal(result) && !result.replayed) {
+    await admission.settle([holdOf(result.basket)]);
+  }
+  return result;
+}
+
+/** Why a basket cannot be worked on now; null when it can. */
+export function frozen({ basket, now }: Pick<Change, 'basket' | 'now'>): Refusal | null {
+  const seen = asOf(basket, now);
+  if (!isLive(seen)) return notLive(seen);
+  return seen.status === 'checkout' ? refuse('basket_in_checkout') : null;
+}
+
+type HeldColumns = Pick<Basket, 'holdStockIds' | 'holdQuantities'>;
+
+/** What a basket takes, as its row keeps it. */
+export function heldColumns(takes: readonly StockTake[]): HeldColumns {
+  return {
+    holdStockIds: takes.map(({ stockId }) => stockId),
+    holdQuantities: takes.map(({ quantity }) => quantity),
+  };
 }
 
 /** What a basket holds, or held before it ended. */

@@ -4,11 +4,23 @@ import { isRefusal, type Refusal, refuse } from '../errors.ts';
 import { type Admission, type CommitCreation, type Creation, type CreationOutcome, takesOf } from '../holds/index.ts';
 import type { ApiCaller } from '../http/access.ts';
 import { findAnswer, type IdempotencyKey, type StoredAnswer } from '../http/idempotency.ts';
+import type { CodeTries } from '../http/limits.ts';
 import type { DatabaseClock } from '../platform/clock.ts';
 import { newId } from '../platform/ids.ts';
 import type { Shop, ShopCache } from '../shops/index.ts';
-import { eventIdsOf, priceLines } from './lines.ts';
-import { type Basket, type BasketLine, type CreateBasketRequest, toBasket } from './model.ts';
+import {
+  countFailure,
+  exhausted,
+  findCodes,
+  type GivenCode,
+  givenCodes,
+  limitsOf,
+  refuseCode,
+  sameCode,
+  takesOfAll,
+} from './codes.ts';
+import { appliesTo, eventIdsOf, priceLines } from './lines.ts';
+import { type AppliedCode, type Basket, type BasketLine, type CreateBasketRequest, toBasket } from './model.ts';
 import { contentOf } from './rules.ts';
 import { countLiveBaskets, readSnapshot } from './store.ts';
 
@@ -40,22 +52,26 @@ const attempts = 3;
  * catalogue, Redis admits, Postgres decides; a commit that finds the cache old tries again on fresh data. With an
  * idempotency key, an answer that was given before is given again, whatever has changed since.
  *
- * Refusals: `not_found` (no such shop), those of priceLines and contentOf, `live_basket_limit`, `insufficient_stock`,
- * `idempotency_key_reused`, `unavailable`.
+ * Refusals: `not_found` (no such shop), those of contentOf, findCodes and priceLines, `code_not_applicable`,
+ * `code_attempts`, `live_basket_limit`, `insufficient_stock`, `code_exhausted`, `idempotency_key_reused`, `unavailable`.
  */
 export async function createBasket(
   deps: CreateDeps,
   caller: ApiCaller & { shopId: string },
   body: CreateBasketRequest,
   key: IdempotencyKey | null,
+  countTries: () => Promise<CodeTries>,
 ): Promise<Created | Refusal> {
-  let result = await attempt(deps, caller, body, key, 'cached');
+  const given = givenCodes(body);
+  const tries = given.length === 0 ? null : await countTries();
+  const codes = { given, tries };
+  let result = await attempt(deps, caller, body, codes, key, 'cached');
   // A rule's refusal is never said on what is cached. That stock is short is said by the stock itself.
-  if (isRefusal(result) && result.refused !== 'insufficient_stock') {
-    result = await attempt(deps, caller, body, key, 'fresh');
+  if (isRefusal(result) && result.refused !== 'insufficient_stock' && result.refused !== 'code_exhausted') {
+    result = await attempt(deps, caller, body, codes, key, 'fresh');
   }
-  for (let tries = 1; tries < attempts && result === 'stale'; tries += 1) {
-    result = await attempt(deps, caller, body, key, 'fresh');
+  for (let attempted = 1; attempted < attempts && result === 'stale'; attempted += 1) {
+    result = await attempt(deps, caller, body, codes, key, 'fresh');
   }
   if (result === 'stale') result = refuse('unavailable');
   if (key !== null && (result === 'key_exists' || isRefusal(result))) {
@@ -63,13 +79,15 @@ export async function createBasket(
     if (isRefusal(stored)) return stored;
     if (stored !== null) return replay(deps, key.shopId, stored);
   }
-  return result === 'key_exists' ? refuse('idempotency_in_progress') : result;
+  if (result === 'key_exists') return refuse('idempotency_in_progress');
+  return tries === null ? result : countFailure(tries, result);
 }
 
 async function attempt(
   deps: CreateDeps,
   caller: ApiCaller & { shopId: string },
   body: CreateBasketRequest,
+  { given, tries }: { given: readonly GivenCode[]; tries: CodeTries | null },
   key: IdempotencyKey | null,
   catalogue: 'cached' | 'fresh',
 ): Promise<Created | Refusal | 'stale' | 'key_exists'> {
@@ -78,16 +96,26 @@ async function attempt(
   if (shop === null) return refuse('not_found');
   const content = contentOf(shop, body);
   if (isRefusal(content)) return content;
+  const customerId = body.customer?.id ?? null;
+  const now = await deps.clock.now();
+  const found = await findCodes(deps.pool, shopId, given, customerId, now);
+  if (isRefusal(found)) return found;
+  const tooMany = tries?.exceeded();
+  if (tooMany) return tooMany;
+  const { codes } = found;
   const itemIds = [...new Set(body.items.map(({ itemId }) => itemId))];
   const items = await (catalogue === 'cached' ? deps.items.get(shopId, itemIds) : deps.items.fresh(shopId, itemIds));
-  const lines = priceLines(shop, items, body.items, await deps.clock.now());
+  const lines = priceLines(shop, items, body.items, codes, now);
   if (isRefusal(lines)) return lines;
-  const customerId = body.customer?.id ?? null;
+  const pointerOf = (code: AppliedCode) => given.find((one) => sameCode(one, code))?.pointer ?? '';
+  const needless = codes.find((code) => !appliesTo(code, lines));
+  if (needless) return refuseCode('code_not_applicable', pointerOf(needless), 'takes nothing off these items');
   const limit = await liveBasketLimit(deps.pool, shop, partner, customerId);
   if (limit) return limit;
 
-  const takes = takesOf(lines);
+  const takes = takesOfAll(lines, codes);
   const versions = new Map([...items.values()].map((item) => [item.stockId, item.catalogueVersion]));
+  for (const [stockId, version] of found.catalogueVersions) versions.set(stockId, version);
   const answer: CreateAnswer = { linkKid: body.generateBasketUrl ? await deps.linkKid(shop) : null };
   const creation: Creation = {
     shopId,
@@ -98,9 +126,11 @@ async function attempt(
     reference: body.reference,
     campaign: body.campaign,
     takes,
-    catalogueVersions: takes.map(({ stockId }) => versions.get(stockId) ?? 0),
+    catalogueVersions: takes.map(({ stockId }) => versions.get(stockId) ?? null),
+    limits: limitsOf(codes, customerId),
     eventIds: eventIdsOf(lines),
     lines,
+    codes,
     content,
     ttlSeconds: body.ttlSeconds ?? shop.basket.ttlSeconds,
     maxLifetimeSeconds: shop.basket.maxLifetimeSeconds,
@@ -111,7 +141,9 @@ async function attempt(
   };
 
   const admitted = await deps.admission.admit(creation);
-  if (admitted.outcome === 'sold_out') return insufficientStock(lines, admitted.available);
+  const short = (available: ReadonlyMap<string, number>) =>
+    insufficientStock(lines, available) ?? exhausted(codes, available, pointerOf) ?? 'stale';
+  if (admitted.outcome === 'sold_out') return short(admitted.available);
   // Should this throw, the commit may have happened all the same: the provisional deadline finds out which it was.
   const committed = await deps.commit(creation);
   if (committed.outcome === 'overloaded') {
@@ -119,7 +151,7 @@ async function attempt(
     return refuse('unavailable');
   }
   void tellRedis(deps, creation, admitted.outcome, committed);
-  if (committed.outcome === 'short') return insufficientStock(lines, committed.available);
+  if (committed.outcome === 'short') return short(committed.available);
   if (committed.outcome !== 'created') return committed.outcome;
   return { basket: toBasket(committed.row), answer, replayed: false };
 }
@@ -174,8 +206,8 @@ async function liveBasketLimit(
   return null;
 }
 
-/** Lists the items on stock rows that are short, with what was asked of each row as a whole. */
-function insufficientStock(lines: readonly BasketLine[], available: ReadonlyMap<string, number>): Refusal {
+/** Lists the items on stock rows that are short, with what was asked of each row as a whole; null when none is. */
+function insufficientStock(lines: readonly BasketLine[], available: ReadonlyMap<string, number>): Refusal | null {
   const requested = new Map(takesOf(lines).map(({ stockId, quantity }) => [stockId, quantity]));
   const short = lines.filter(({ stockId }) => (available.get(stockId) ?? Infinity) < (requested.get(stockId) ?? 0));
   const errors = [...new Map(short.map((line) => [line.itemId, line])).values()].map(({ itemId, stockId }) => ({
@@ -183,5 +215,5 @@ function insufficientStock(lines: readonly BasketLine[], available: ReadonlyMap<
     requested: requested.get(stockId) ?? 0,
     available: available.get(stockId) ?? 0,
   }));
-  return refuse('insufficient_stock', { extensions: { errors } });
+  return errors.length === 0 ? null : refuse('insufficient_stock', { extensions: { errors } });
 }

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { readSellable } from '../catalogue/index.ts';
 import { isRefusal, type Refusal, refuse } from '../errors.ts';
-import { type Admission, changeHold, takesOf } from '../holds/index.ts';
+import { type Admission, changeHold } from '../holds/index.ts';
 import { readShop, type Shop } from '../shops/index.ts';
 import {
   type Answered,
@@ -9,13 +9,14 @@ import {
   type Change,
   type Changed,
   type Conditions,
-  changeBasket,
-  holdOf,
-  notLive,
+  changeAndSettle,
+  frozen,
+  heldColumns,
   takesOfBasket,
 } from './change.ts';
+import { takesOfAll } from './codes.ts';
 import { type EditTarget, editLines, eventIdsOf, type LineEdit, targetOf } from './lines.ts';
-import { asOf, type Basket, isLive } from './model.ts';
+import type { Basket } from './model.ts';
 import { checkCustom } from './rules.ts';
 import { saveBasket } from './store.ts';
 
@@ -61,21 +62,20 @@ async function editOnce(
   const shop = await shopOf(tx, basket);
   const edited = editLines(basket, edit, target, item, shop, now);
   if (isRefusal(edited)) return edited;
-  const [held, takes] = [takesOfBasket(basket), takesOf(edited.lines)];
+  const [held, takes] = [takesOfBasket(basket), takesOfAll(edited.lines, basket.codes)];
   const catalogueVersions = new Map(item ? [[item.stockId, item.catalogueVersion]] : []);
-  const hold = await changeHold(tx, shopId, held, takes, catalogueVersions);
+  const hold = await changeHold(tx, shopId, held, takes, catalogueVersions, []);
   if (hold.outcome === 'stale') return 'stale';
   if (hold.outcome === 'short') {
     const { itemId, line, quantity } = target;
-    // Only what is added can be short.
+    // Only what is added can be short: the codes stay.
     const [available = 0] = hold.available.values();
     const errors = [{ itemId, requested: quantity - (line?.quantity ?? 0), available }];
     return refuse('insufficient_stock', { extensions: { errors } });
   }
   const saved = {
     ...edited,
-    holdStockIds: takes.map(({ stockId }) => stockId),
-    holdQuantities: takes.map((take) => take.quantity),
+    ...heldColumns(takes),
     eventIds: eventIdsOf(edited.lines),
     expiresAt: withinLifetime(basket, new Date(now.getTime() + basket.ttlSeconds * 1000)),
   };
@@ -103,28 +103,6 @@ export function extendBasket(
     const saved = { expiresAt, extensionsLeft: extensionsLeft - 1 };
     return { basket: await saveBasket(tx, basket, saved, 'basket.updated'), answer: {} };
   });
-}
-
-/** Changes a basket and tells Redis before the answer leaves, so that what was given back can be had at once. */
-async function changeAndSettle(
-  { pool, admission }: EditDeps,
-  caller: BasketCaller,
-  basketId: string,
-  conditions: Conditions,
-  change: (locked: Change) => Promise<Changed | Refusal>,
-): Promise<Answered | Refusal> {
-  const result = await changeBasket(pool, caller, basketId, conditions, change);
-  if (!isRefusal(result) && !result.replayed) {
-    await admission.settle([holdOf(result.basket)]);
-  }
-  return result;
-}
-
-/** Why a basket cannot be worked on now; null when it can. */
-function frozen({ basket, now }: Pick<Change, 'basket' | 'now'>): Refusal | null {
-  const seen = asOf(basket, now);
-  if (!isLive(seen)) return notLive(seen);
-  return seen.status === 'checkout' ? refuse('basket_in_checkout') : null;
 }
 
 /** A later end of a basket: not past its longest lifetime, and never earlier than it was. */

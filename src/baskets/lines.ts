@@ -1,9 +1,10 @@
 import canonicalize from 'canonicalize';
 import type { SellableItem } from '../catalogue/index.ts';
 import { type ProblemCode, type Refusal, refuse } from '../errors.ts';
-import { type Amounts, type Discount, priceDiscounted, type TaxMode } from '../money/index.ts';
+import { type Amounts, isDue, priceDiscounted, type TaxMode } from '../money/index.ts';
 import type { Shop } from '../shops/index.ts';
-import type { Basket, BasketLine, WrittenLine } from './model.ts';
+import { discountsOf } from './codes.ts';
+import type { AppliedCode, Basket, BasketLine, WrittenLine } from './model.ts';
 
 type Wanted = { item: SellableItem; quantity: number; now: Date };
 
@@ -35,7 +36,7 @@ const saleChecks: readonly {
 ];
 
 /**
- * Prices the lines of a new basket with the items as they are now, or says why it may not be sold: an item is unknown,
+ * Prices the lines of a new basket with the items as they are now and its codes, or says why it may not be sold: an item is unknown,
  * a sale check fails (an item's lines count as their sum), there are too many lines, or a variable is missing. Equal
  * lines (item, variables, custom, modifiable) are merged. Refusals name the items in `errors`.
  */
@@ -43,6 +44,7 @@ export function priceLines(
   shop: Shop,
   items: ReadonlyMap<string, SellableItem>,
   written: readonly WrittenLine[],
+  codes: readonly AppliedCode[],
   now: Date,
 ): BasketLine[] | Refusal {
   const refusal =
@@ -54,7 +56,7 @@ export function priceLines(
     const item = items.get(line.itemId);
     return item ? [lineOf(String(at + 1), line, item)] : [];
   });
-  return withAmounts(lines, [], shop.tax.mode);
+  return withAmounts(lines, codes, shop.tax.mode);
 }
 
 /** An edit of a basket's lines: one more, or another quantity of one that is there; 0 takes it out. */
@@ -78,8 +80,8 @@ export function targetOf({ lines }: Pick<Basket, 'lines'>, edit: LineEdit): Edit
 }
 
 /**
- * The lines after an edit. What is there keeps the price and tax rate that it was added with, and only what is added is
- * checked: taking out works whatever has become of the item. Gives the lines and the highest number that one of them
+ * The lines after an edit. What is there keeps the price and tax rate that it was added with, but costs what it does with
+ * the basket's codes, and only what is added is checked: taking out works whatever has become of the item. Gives the lines and the highest number that one of them
  * ever had. Refusals: `not_modifiable`, `unknown_item`, those of saleChecks (an item's lines count as their sum),
  * `variable_required`.
  */
@@ -91,7 +93,7 @@ export function editLines(
   shop: Shop,
   now: Date,
 ): Pick<Basket, 'lines' | 'lastLineNumber'> | Refusal {
-  const { lines, content } = basket;
+  const { lines, codes, content } = basket;
   if (!content.modifiable) return refuse('not_modifiable', { detail: 'No line of this basket can be changed.' });
   if (line?.modifiable === false) return refuse('not_modifiable', { detail: 'This line cannot be changed.' });
   const items = new Map(item ? [[itemId, item]] : []);
@@ -108,7 +110,7 @@ export function editLines(
     const modifiable = 'add' in edit ? edit.add.modifiable : line.modifiable;
     const edited = quantity === 0 ? [] : [{ ...line, quantity, modifiable }];
     const remaining = lines.flatMap((each) => (each === line ? edited : [each]));
-    return { lastLineNumber, lines: withAmounts(remaining, [], content.taxMode) };
+    return { lastLineNumber, lines: withAmounts(remaining, codes, content.taxMode) };
   }
   if (!('add' in edit) || item === undefined) throw new Error('a new line without an item');
   if (lines.length >= shop.basket.maxLines) return tooManyLines(shop);
@@ -118,23 +120,32 @@ export function editLines(
   }
   const next = lastLineNumber + 1;
   const longer = [...lines, lineOf(String(next), edit.add, item)];
-  return { lastLineNumber: next, lines: withAmounts(longer, [], content.taxMode) };
+  return { lastLineNumber: next, lines: withAmounts(longer, codes, content.taxMode) };
 }
 
 /** What a line is before it is priced: what it costs depends on the other lines, too. */
 type UnpricedLine = Omit<BasketLine, keyof Amounts>;
 
-/** The lines of a basket with what they cost, at the prices that they were added with. */
-function withAmounts(lines: readonly UnpricedLine[], discounts: readonly Discount[], taxMode: TaxMode): BasketLine[] {
-  const amounts = priceDiscounted(
-    lines.map(({ unitPrice, ...line }) => ({ ...line, unitPriceMinor: unitPrice })),
-    discounts,
-    taxMode,
-  );
+/** The lines of a basket with what they cost with its codes, at the prices that they were added with. */
+export function withAmounts(
+  lines: readonly UnpricedLine[],
+  codes: readonly AppliedCode[],
+  taxMode: TaxMode,
+): BasketLine[] {
+  const amounts = priceDiscounted(lines.map(asPriced), discountsOf(codes), taxMode);
   return lines.flatMap((line, at) => {
     const priced = amounts[at];
     return priced ? [{ ...line, ...priced }] : [];
   });
+}
+
+/** Whether a code takes something off these lines; one that does not change what they cost does so always. */
+export function appliesTo(code: AppliedCode, lines: readonly BasketLine[]): boolean {
+  return discountsOf([code]).every((discount) => isDue(discount, lines.map(asPriced)));
+}
+
+function asPriced({ itemId, unitPrice: unitPriceMinor, quantity, taxRateTenThousandths }: UnpricedLine) {
+  return { itemId, unitPriceMinor, quantity, taxRateTenThousandths };
 }
 
 /** The events that lines belong to. */

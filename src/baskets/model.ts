@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox';
-import { type BasketRow, type BasketStatus, liveStatuses } from '../holds/index.ts';
+import type { CodeWithTerms } from '../catalogue/index.ts';
+import { type BasketRow, type BasketStatus, liveStatuses, type StockTake } from '../holds/index.ts';
 import { Id, Nullable, OneOf, strict, Time } from '../http/schema.ts';
 import type { Amounts, TaxMode } from '../money/index.ts';
 
@@ -55,7 +56,17 @@ const RevenueShare = Type.Object(
 
 const LinkMode = Nullable(OneOf('page', 'redirect'));
 
-/** The request that creates a basket. Codes and `reserve: "activation"` are not served yet; their defaults may be sent. */
+/** A code as somebody writes it: whether it is one at all is not for the schema to say. */
+const Code = Type.String({ minLength: 1, maxLength: 128 });
+export const maxCodesOfType = 20;
+
+export const CodeBody = Type.Object({ type: OneOf('discount', 'creator'), code: Code }, strict);
+export const codeParams = Type.Object({ id: Id, type: CodeBody.properties.type, code: Code });
+
+/**
+ * The request that creates a basket. Access codes, gift cards and `reserve: "activation"` are not served yet; their defaults
+ * may be sent.
+ */
 export const CreateBasketBody = Type.Object(
   {
     items: Type.Array(LineBody, { minItems: 1, maxItems: 200 }),
@@ -70,10 +81,10 @@ export const CreateBasketBody = Type.Object(
     autoRedirect: Type.Boolean({ default: true }),
     ttlSeconds: Type.Optional(Type.Integer({ minimum: 10, maximum: 86_400, description: 'default: the shop’s' })),
     modifiable: Type.Boolean({ default: true }),
-    discountCodes: Type.Array(Type.String(), { default: [], maxItems: 0 }),
+    discountCodes: Type.Array(Code, { default: [], maxItems: maxCodesOfType }),
     accessCodes: Type.Array(Type.String(), { default: [], maxItems: 0 }),
     giftCards: Type.Array(Type.String(), { default: [], maxItems: 0 }),
-    creatorCode: Type.Null({ default: null }),
+    creatorCode: Type.Unsafe<string | null>(withDefault(Nullable(Code), null)),
     reference: Type.Unsafe<string | null>(withDefault(Nullable(Id), null)),
     campaign: Type.Unsafe<string | null>(withDefault(Nullable(Id), null)),
     ipAddress: Type.Unsafe<string | null>(
@@ -186,6 +197,9 @@ export type BasketAnswer = Static<typeof BasketAnswer>;
 /** A line of a basket, with price, tax and name as they were when it was added. */
 export type BasketLine = Static<typeof Line> & { stockId: string; taxRateTenThousandths: number } & Amounts;
 
+/** A code with its terms as they were when it was applied, which do not change under the customer, and what it takes. */
+export type AppliedCode = CodeWithTerms & { takes: StockTake[] };
+
 /** What a creation says and a change may say anew. */
 export type BasketDetails = Pick<
   CreateBasketRequest,
@@ -221,6 +235,8 @@ export type Basket = {
   lines: BasketLine[];
   /** The highest number that a line had when the lines were last edited. */
   lastLineNumber: number;
+  /** In the order in which they were given. */
+  codes: AppliedCode[];
   content: BasketContent;
   linkGeneration: number;
   lifetimeEndsAt: Date;
@@ -266,6 +282,7 @@ export function toBasket(row: BasketRow): Basket {
     eventIds: row.event_ids,
     lines: row.lines as BasketLine[],
     lastLineNumber: row.last_line_number,
+    codes: (row.codes ?? []) as AppliedCode[],
     content: row.content as BasketContent,
     linkGeneration: row.link_generation,
     lifetimeEndsAt: new Date(row.lifetime_ends_at),

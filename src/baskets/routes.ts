@@ -6,6 +6,7 @@ import { callerOfRequest, shopCaller } from '../http/access.ts';
 import type { Api } from '../http/api.ts';
 import { makeCursor, readCursor } from '../http/cursor.ts';
 import { idempotencyKeyOf } from '../http/idempotency.ts';
+import type { CountCodeTries } from '../http/limits.ts';
 import { RefusalError, schemaRefusal, sendProblem } from '../http/problems.ts';
 import {
   Id,
@@ -20,10 +21,20 @@ import {
 } from '../http/schema.ts';
 import type { Keyring } from '../platform/crypto.ts';
 import { mergePatch } from '../shops/index.ts';
+import { applyCode, removeCode } from './apply.ts';
 import { type Answered, type BasketCaller, type Conditions, cancelBasket, getBasket, patchBasket } from './change.ts';
 import { type CreateDeps, createBasket } from './create.ts';
 import { editBasket, extendBasket } from './edit.ts';
-import { type Basket, BasketAnswer, CreateBasketBody, LineBody, PatchableBasket, QuantityBody } from './model.ts';
+import {
+  type Basket,
+  BasketAnswer,
+  CodeBody,
+  CreateBasketBody,
+  codeParams,
+  LineBody,
+  PatchableBasket,
+  QuantityBody,
+} from './model.ts';
 import { listBaskets } from './store.ts';
 import { readTimeline, Timeline } from './timeline.ts';
 import { showBasket, type Viewer } from './view.ts';
@@ -31,6 +42,7 @@ import { showBasket, type Viewer } from './view.ts';
 /** What the basket routes need beside what creation does. */
 export type BasketRouteDeps = CreateDeps & {
   cursorKeys: Keyring;
+  countCodeTries: CountCodeTries;
   /** The start link of a basket, signed with this key. */
   startLink: (basket: Basket, linkKid: string) => Promise<string>;
 };
@@ -95,7 +107,7 @@ function lineExists(pool: pg.Pool): (request: FastifyRequest) => Promise<boolean
 
 /**
  * `POST` and `GET /v1/baskets`, `GET` and `PATCH /v1/baskets/{id}`, `GET …/timeline`, `POST …/lines`, `PATCH` and `DELETE
- * …/lines/{lineId}`, `POST …/extend`, `POST …/cancel`.
+ * …/lines/{lineId}`, `POST …/codes`, `DELETE …/codes/{type}/{code}`, `POST …/extend`, `POST …/cancel`.
  */
 export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
   app.addSchema(CreateBasketBody);
@@ -118,7 +130,7 @@ export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
       const caller = shopCaller(request);
       const key = idempotencyKeyOf(request, caller);
       if (isRefusal(key)) return sendProblem(reply, key);
-      const created = await createBasket(deps, caller, request.body, key);
+      const created = await createBasket(deps, caller, request.body, key, () => deps.countCodeTries(request, null));
       if (isRefusal(created)) return sendProblem(reply, created);
       const { basket, answer, replayed } = created;
       const shown = showBasket(basket, basket.createdAt, 'backEnd');
@@ -322,6 +334,53 @@ export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
         reply,
         (caller, basketId, conditions) =>
           editBasket(deps, caller, basketId, conditions, { lineId: request.params.lineId, quantity: 0 }),
+        (shown) => shown,
+      ),
+  );
+
+  app.post(
+    '/v1/baskets/:id/codes',
+    {
+      config: { access: editing, exists: basketExists(deps.pool) },
+      schema: {
+        tags: ['Baskets'],
+        summary: 'Apply a code to a basket',
+        operationId: 'applyCode',
+        params: basketParams,
+        body: CodeBody,
+        response: { 200: Shared(BasketAnswer), ...basketRefusals },
+      },
+    },
+    (request, reply) =>
+      answerChange(
+        request,
+        reply,
+        async (caller, basketId, conditions) => {
+          const given = { ...request.body, pointer: '/code' };
+          const tries = await deps.countCodeTries(request, basketId);
+          return applyCode(deps, caller, basketId, conditions, given, tries);
+        },
+        (shown) => shown,
+      ),
+  );
+
+  app.delete(
+    '/v1/baskets/:id/codes/:type/:code',
+    {
+      config: { access: editing, exists: basketExists(deps.pool) },
+      schema: {
+        tags: ['Baskets'],
+        summary: 'Take a code away from a basket',
+        operationId: 'removeCode',
+        params: codeParams,
+        response: { 200: Shared(BasketAnswer), ...basketRefusals },
+      },
+    },
+    (request, reply) =>
+      answerChange(
+        request,
+        reply,
+        (caller, basketId, conditions) => removeCode(deps, caller, basketId, conditions, request.params),
         (shown) => shown,
       ),
   );

@@ -54,6 +54,7 @@ type Changeable = Pick<
   | 'eventIds'
   | 'lines'
   | 'lastLineNumber'
+  | 'codes'
   | 'content'
   | 'linkGeneration'
   | 'lifetimeEndsAt'
@@ -79,7 +80,7 @@ const changeableColumns = `status = $3, status_reason = $4, customer_id = $5, re
   session_id = $13, session_issued_at = $14, session_customer_id = $15, lease_id = $16,
   expires_at_before_checkout = $17, expires_at = $18, activated_at = $19, completed_at = $20, ended_at = $21,
   late = $22, completion_refused = $23, hold_stock_ids = $24, hold_quantities = $25, event_ids = $26, lines = $27,
-  last_line_number = $28, extensions_left = $29, refunded_at = $30`;
+  last_line_number = $28, extensions_left = $29, refunded_at = $30, codes = $31`;
 
 function changeableValues(basket: Basket): unknown[] {
   return [
@@ -113,6 +114,7 @@ function changeableValues(basket: Basket): unknown[] {
     basket.lastLineNumber,
     basket.extensionsLeft,
     basket.refundedAt,
+    JSON.stringify(basket.codes),
   ];
 }
 
@@ -148,7 +150,7 @@ export async function saveBasket(
                updated_at = date_trunc('milliseconds', now())
              WHERE b.shop_id = $1 AND b.basket_id = $2 RETURNING b.*
            ),
-           announced AS (${announceBaskets('changed', '$31')})
+           announced AS (${announceBaskets('changed', '$32')})
            SELECT row_to_json(changed) AS row FROM changed`,
           [...values, type],
         );

@@ -1,3 +1,4 @@
+import type { CodeType } from '../catalogue/index.ts';
 import { totalsOf } from '../money/index.ts';
 import { maskEmail } from './masking.ts';
 import type { Basket, BasketAnswer } from './model.ts';
@@ -31,10 +32,10 @@ export function showBasket(basket: Basket, now: Date, viewer: Viewer): BasketAns
       : null,
     items: basket.lines.map(({ stockId, taxRateTenThousandths, ...line }) => line),
     totals: { ...totals, giftCards: 0, due: totals.total },
-    discountCodes: [],
+    discountCodes: namesOf(basket, 'discount'),
     accessCodes: [],
     giftCards: [],
-    creatorCode: null,
+    creatorCode: namesOf(basket, 'creator')[0] ?? null,
     successRedirectUrl: content.successRedirectUrl,
     failureRedirectUrl: content.failureRedirectUrl,
     cancelRedirectUrl: content.cancelRedirectUrl,
@@ -60,4 +61,8 @@ export function showBasket(basket: Basket, now: Date, viewer: Viewer): BasketAns
     late: basket.late,
     orderId: basket.orderId,
   };
+}
+
+function namesOf({ codes }: Basket, type: CodeType): string[] {
+  return codes.filter((code) => code.type === type).map(({ code }) => code);
 }

@@ -11,6 +11,7 @@ import type { Keyring } from '../platform/crypto.ts';
 import { mergePatch } from '../shops/index.ts';
 import { adjustItem, adjustPool } from './adjust.ts';
 import { type CatalogueDeps, changeEvent, changeItems, changePool } from './changes.ts';
+import { codeRoutes } from './codes/routes.ts';
 import {
   AdjustmentBody,
   BulkItemsAnswer,
@@ -36,7 +37,7 @@ const writing = { scopes: ['shop:write'] } as const;
 const reading = { scopes: ['catalogue:read', 'baskets:write', 'shop:write'] } as const;
 const bulkBodyBytes = 1024 * 1024;
 
-/** The routes of events, items and pools. */
+/** The routes of events, items, pools and codes. */
 export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Keyring }): void {
   const { pool, stock } = deps;
   for (const schema of [EventAnswer, ItemAnswer, PoolAnswer]) app.addSchema(schema);
@@ -340,6 +341,7 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
       return reply.send(adjusted.answer);
     },
   );
+  codeRoutes(app, deps);
 }
 
 function toEventChange(written: WrittenEvent) {

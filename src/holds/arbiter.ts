@@ -10,6 +10,7 @@ import {
   liveSql,
   takesOfRow,
 } from './model.ts';
+import { makeLimits, setLimits } from './stock.ts';
 
 /**
  * Locks the stock rows of a batch in the order of their ids. A statement of its own: the one that decides must begin
@@ -39,10 +40,10 @@ WITH clock AS (SELECT date_trunc('milliseconds', now()) AS now),
 request AS (
   SELECT * FROM unnest($1::int[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
     $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::int[], $15::int[], $16::int[], $17::int[],
-    $18::boolean[], $19::bytea[], $20::bytea[], $21::text[])
+    $18::boolean[], $19::bytea[], $20::bytea[], $21::text[], $26::text[])
   AS r(ordinal, shop_id, shop_version, basket_id, partner, customer_id, reference, campaign, hold_stock_ids,
     hold_quantities, event_ids, lines, content, ttl_seconds, max_lifetime_seconds, checkout_seconds, extensions,
-    may_log_in, key_hash, fingerprint, answer)
+    may_log_in, key_hash, fingerprint, answer, codes)
 ),
 take AS (
   SELECT r.shop_id, t.* FROM unnest($22::int[], $23::text[], $24::int[], $25::bigint[])
@@ -58,7 +59,7 @@ verdict AS MATERIALIZED (
   SELECT
     NOT EXISTS (
       SELECT FROM take t LEFT JOIN locked l ON l.shop_id = t.shop_id AND l.stock_id = t.stock_id
-      WHERE l.catalogue_version IS DISTINCT FROM t.catalogue_version
+      WHERE l.stock_id IS NULL OR l.catalogue_version <> t.catalogue_version
     ) AND NOT EXISTS (
       SELECT FROM request r LEFT JOIN shops s ON s.shop_id = r.shop_id
       WHERE s.version IS DISTINCT FROM r.shop_version
@@ -97,12 +98,12 @@ created AS (
   INSERT INTO baskets (shop_id, basket_id, partner, status, version, sequence, customer_id, reference, campaign,
     hold_stock_ids, hold_quantities, event_ids, lines, content, link_generation, lifetime_ends_at, ttl_seconds,
     checkout_seconds, extensions_left, creator_may_log_in, customer_setter_may_log_in, link_minter_may_log_in,
-    created_at, updated_at, expires_at)
+    created_at, updated_at, expires_at, codes)
   SELECT a.shop_id, a.basket_id, a.partner, 'open', 1, 1, a.customer_id, a.reference, a.campaign,
     a.hold_stock_ids::text[], a.hold_quantities::int[], a.event_ids::text[], a.lines::json, a.content::json,
     (service_state.epoch::bigint << 32) + 1, clock.now + a.max_lifetime_seconds * interval '1 second', a.ttl_seconds,
     a.checkout_seconds, a.extensions, a.may_log_in, a.may_log_in, a.may_log_in, clock.now, clock.now,
-    clock.now + a.ttl_seconds * interval '1 second'
+    clock.now + a.ttl_seconds * interval '1 second', a.codes::json
   FROM accepted a, clock, service_state
   RETURNING *
 ),
@@ -125,11 +126,16 @@ export async function commitCreations(
   creations: readonly Creation[],
   sawRedisEpoch: (epoch: number) => void,
 ): Promise<CreationOutcome[]> {
-  const row = await withTransaction(pool, async (tx) => {
+  const work = async (tx: pg.PoolClient) => {
     const takes = creations.flatMap(({ shopId, takes }) => takes.map(({ stockId }) => ({ shopId, stockId })));
+    const limits = creations.flatMap(({ shopId, limits }) => limits.map((limit) => ({ shopId, ...limit })));
+    await makeLimits(tx, limits);
     await tx.query(lockSql, [takes.map(({ shopId }) => shopId), takes.map(({ stockId }) => stockId)]);
+    await setLimits(tx, limits);
     return (await tx.query<Committed>(commitSql, parametersOf(creations))).rows[0];
-  });
+  };
+  // What is refused leaves no row behind that was made for it.
+  const row = await withTransaction(pool, work, (verdict) => verdict?.current === true && verdict.fits);
   if (!row) throw new Error('the commit gave no verdict');
   sawRedisEpoch(row.redis_epoch);
   if (row.current && row.fits) {
@@ -183,6 +189,7 @@ function parametersOf(creations: readonly Creation[]): unknown[] {
     takes.map(({ stockId }) => stockId),
     takes.map(({ quantity }) => quantity),
     takes.map(({ catalogueVersion }) => catalogueVersion),
+    column(({ codes }) => JSON.stringify(codes)),
   ];
 }
 

@@ -9,6 +9,7 @@ export {
   type Creation,
   type CreationOutcome,
   liveStatuses,
+  type StockLimit,
   type StockTake,
   takesOf,
 } from './model.ts';

@@ -1,6 +1,9 @@
 /** What a basket takes of one stock row: all of its lines on that row together. */
 export type StockTake = { stockId: string; quantity: number };
 
+/** A stock row that is made when it is first needed, and how much there is of it. */
+export type StockLimit = { stockId: string; capacity: number };
+
 /** The states of a basket and what they mean for its hold:
  *
  * ```
@@ -56,6 +59,8 @@ export type BasketRow = {
   late: boolean;
   completion_refused: boolean;
   last_line_number: number;
+  /** Snapshots of before there were codes have none. */
+  codes?: unknown;
 };
 
 /** A basket about to be committed, with what was read of the shop and the catalogue to decide on it. */
@@ -68,10 +73,13 @@ export type Creation = {
   reference: string | null;
   campaign: string | null;
   takes: StockTake[];
-  /** The catalogue version that each of `takes` was decided on. */
-  catalogueVersions: number[];
+  /** The catalogue version that each of `takes` was decided on; null where nothing of the catalogue decided. */
+  catalogueVersions: (number | null)[];
+  /** Rows among `takes` that are made when they are first needed. */
+  limits: StockLimit[];
   eventIds: string[];
   lines: unknown;
+  codes: unknown;
   content: unknown;
   ttlSeconds: number;
   maxLifetimeSeconds: number;

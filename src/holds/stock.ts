@@ -2,8 +2,8 @@ import type pg from 'pg';
 import type { Availability, StockKeeper } from '../catalogue/index.ts';
 import { refuse } from '../errors.ts';
 import type { Queryable } from '../platform/postgres.ts';
-import type { Admission } from './admission.ts';
-import { type StockTake, takesOf } from './model.ts';
+import type { Admission, StockName } from './admission.ts';
+import { type StockLimit, type StockTake, takesOf } from './model.ts';
 
 type StockRow = { stock_id: string; capacity: number | null; held: number; sold: number };
 
@@ -69,9 +69,10 @@ export function stockKeeper(pool: pg.Pool, admission: Admission): StockKeeper {
   };
 }
 
-function namedStock(stockId: string): { itemId: string } | { poolId: string } {
+function namedStock(stockId: string): { itemId: string } | { poolId: string } | { code: string } {
   const id = stockId.slice(stockId.indexOf(':') + 1);
-  return stockId.startsWith('pool:') ? { poolId: id } : { itemId: id };
+  if (stockId.startsWith('item:')) return { itemId: id };
+  return stockId.startsWith('pool:') ? { poolId: id } : { code: id };
 }
 
 /** What each move adds to held and to sold for a unit. */
@@ -119,7 +120,8 @@ type HoldChange = { outcome: 'changed' } | { outcome: 'short'; available: Map<st
  * Changes what a basket holds in the caller's transaction, which holds the basket's row: what `to` has more of a stock
  * row than `from` is taken, if all of it fits, and what it has less is given back; else nothing changes. Rows are locked
  * in the order of their ids. `catalogueVersions` says for rows by which version the caller decided: where that is stale
- * the caller decides again, with the rows locked by now, so that the catalogue stands still.
+ * the caller decides again, with the rows locked by now, so that the catalogue stands still. `limits` are rows among `to`
+ * that are made when they are first needed.
  */
 export async function changeHold(
   tx: Queryable,
@@ -127,15 +129,19 @@ export async function changeHold(
   from: readonly StockTake[],
   to: readonly StockTake[],
   catalogueVersions: ReadonlyMap<string, number>,
+  limits: readonly StockLimit[],
 ): Promise<HoldChange> {
   const given = from.map(({ stockId, quantity }) => ({ stockId, quantity: -quantity }));
   const changes = takesOf([...given, ...to]).filter(({ quantity }) => quantity !== 0);
   const stockIds = changes.map(({ stockId }) => stockId);
+  const newLimits = limits.flatMap((limit) => (stockIds.includes(limit.stockId) ? [{ shopId, ...limit }] : []));
+  await makeLimits(tx, newLimits);
   // A statement of its own: the one that decides must begin when the locks are had.
   await tx.query('SELECT FROM stock WHERE shop_id = $1 AND stock_id = ANY($2) ORDER BY stock_id FOR UPDATE', [
     shopId,
     stockIds,
   ]);
+  await setLimits(tx, newLimits);
   const { rows } = await tx.query<{
     stock_id: string;
     available: number;
@@ -165,3 +171,34 @@ export async function changeHold(
   if (rows.length === 0) return { outcome: 'changed' };
   return { outcome: 'short', available: new Map(rows.map(({ stock_id, available }) => [stock_id, available])) };
 }
+
+/**
+ * Makes the rows of limits that are needed for the first time, in the caller's transaction and before it locks any row of
+ * stock: so who waits here, for somebody who is making the same row, keeps no row that the other could want.
+ */
+export async function makeLimits(tx: Queryable, limits: readonly (StockName & StockLimit)[]): Promise<void> {
+  if (limits.length === 0) return;
+  await tx.query(
+    `INSERT INTO stock (shop_id, stock_id, capacity)
+     SELECT * FROM unnest($1::text[], $2::text[], $3::int[]) AS l(shop_id, stock_id, capacity) ORDER BY 1, 2
+     ON CONFLICT DO NOTHING`,
+    columnsOf(limits),
+  );
+}
+
+/** Sets locked rows to their limits, which may be others than when the rows were made, but never below what is taken. */
+export async function setLimits(tx: Queryable, limits: readonly (StockName & StockLimit)[]): Promise<void> {
+  if (limits.length === 0) return;
+  await tx.query(
+    `UPDATE stock s SET capacity = greatest(l.capacity, s.held + s.sold)
+     FROM unnest($1::text[], $2::text[], $3::int[]) AS l(shop_id, stock_id, capacity)
+     WHERE s.shop_id = l.shop_id AND s.stock_id = l.stock_id AND s.capacity <> greatest(l.capacity, s.held + s.sold)`,
+    columnsOf(limits),
+  );
+}
+
+const columnsOf = (limits: readonly (StockName & StockLimit)[]) => [
+  limits.map(({ shopId }) => shopId),
+  limits.map(({ stockId }) => stockId),
+  limits.map(({ capacity }) => capacity),
+];

@@ -2,12 +2,16 @@ import rateLimit, { type FastifyRateLimitStore, normalizeIP } from '@fastify/rat
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { LRUCache } from 'lru-cache';
 import type { Config } from '../config.ts';
-import { refuse } from '../errors.ts';
+import { type Refusal, refuse } from '../errors.ts';
 import { sha256 } from '../platform/crypto.ts';
 import { RefusalError } from './problems.ts';
 
-/** Counts a call under a key, in a window that begins with its first; null when nobody can say. */
-export type CountCall = (key: string, windowMs: number) => Promise<{ count: number; msLeft: number } | null>;
+/** Counts so many calls under a key, in a window that begins with the first; null when nobody can say. */
+export type CountCalls = (
+  key: string,
+  windowMs: number,
+  calls: number,
+) => Promise<{ count: number; msLeft: number } | null>;
 
 /**
  * Counts an opening of an invalid link. When its address has made too many of them it gives for how many seconds more,
@@ -15,43 +19,64 @@ export type CountCall = (key: string, windowMs: number) => Promise<{ count: numb
  */
 export type LimitInvalidClicks = (request: FastifyRequest) => Promise<number | null>;
 
-const windowMs = 60_000;
+/** The tries of codes that have failed: all that came from one address, and those on one basket if there is one yet. */
+export type CodeTries = {
+  /** The refusal of a code that works, when too many have failed: what is right must not be told from what is wrong. */
+  exceeded(): Refusal | null;
+  /** Counts one that has failed, and gives the refusal when it is one too many. */
+  failed(): Promise<Refusal | null>;
+};
+
+/** Asks how many tries of codes have failed until now. */
+export type CountCodeTries = (request: FastifyRequest, basketId: string | null) => Promise<CodeTries>;
+
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+const maxFailedOnBasket = 10;
+/** Longer than a basket lives. */
+const basketWindowMs = 48 * hourMs;
+const maxFailedFromAddress = 100;
 /** Whoever comes from more addresses at a time makes the service forget the oldest counts, where it counts alone. */
 const maxKeys = 100_000;
 
 /**
  * Limits what a credential may call in a minute on the routes registered after it, with `RateLimit-*` headers, but for
- * those whose config says `rateLimit: false`; gives the limit of clicks on invalid links. All replicas count together;
- * one that cannot counts alone, and it always has: what was counted before Redis went away is not forgotten.
+ * those whose config says `rateLimit: false`; gives the limits of clicks on invalid links and of codes that do not work.
+ * All replicas count together; one that cannot counts alone, and it always has: what was counted before Redis went away
+ * is not forgotten.
  */
 export async function limits(
   app: FastifyInstance,
   config: Pick<Config, 'rateLimitMax' | 'rateLimitClicks'>,
-  countCall: CountCall,
-): Promise<LimitInvalidClicks> {
+  countCalls: CountCalls,
+): Promise<{ limitInvalidClicks: LimitInvalidClicks; countCodeTries: CountCodeTries }> {
   const own = new LRUCache<string, { count: number; endsAtMs: number }>({ max: maxKeys });
 
-  async function count(key: string): Promise<{ current: number; ttl: number }> {
+  function ownCount(key: string, windowMs: number): { count: number; endsAtMs: number } {
     const nowMs = performance.now();
     const known = own.get(key);
-    const here = known && known.endsAtMs > nowMs ? known : { count: 0, endsAtMs: nowMs + windowMs };
-    here.count += 1;
+    return known && known.endsAtMs > nowMs ? known : { count: 0, endsAtMs: nowMs + windowMs };
+  }
+  async function count(key: string, windowMs: number, calls = 1): Promise<{ current: number; ttl: number }> {
+    const nowMs = performance.now();
+    const here = ownCount(key, windowMs);
+    here.count += calls;
     own.set(key, here);
-    const shared = await countCall(key, windowMs);
+    const shared = await countCalls(key, windowMs, calls);
     return shared !== null && shared.count >= here.count
       ? { current: shared.count, ttl: shared.msLeft }
       : { current: here.count, ttl: here.endsAtMs - nowMs };
   }
   class Store implements FastifyRateLimitStore {
     incr: FastifyRateLimitStore['incr'] = (key, callback) => {
-      count(key).then((counted) => callback(null, counted), callback);
+      count(key, minuteMs).then((counted) => callback(null, counted), callback);
     };
     child = () => this;
   }
 
   await app.register(rateLimit, {
     store: Store,
-    timeWindow: windowMs,
+    timeWindow: minuteMs,
     max: config.rateLimitMax,
     enableDraftSpec: true,
     keyGenerator: (request) => `rate:call:${credentialOf(request)}`,
@@ -59,11 +84,37 @@ export async function limits(
     errorResponseBuilder: () => new RefusalError(refuse('rate_limited')),
   });
 
-  return async (request) => {
+  async function limitInvalidClicks(request: FastifyRequest): Promise<number | null> {
     if (config.rateLimitClicks === 0) return null;
-    const { current, ttl } = await count(`rate:click:${normalizeIP(request.ip)}`);
+    const { current, ttl } = await count(`rate:click:${normalizeIP(request.ip)}`, minuteMs);
     return current > config.rateLimitClicks ? Math.ceil(ttl / 1000) : null;
-  };
+  }
+
+  async function countCodeTries(request: FastifyRequest, basketId: string | null): Promise<CodeTries> {
+    const ofAddress = { key: `rate:code:${normalizeIP(request.ip)}`, windowMs: hourMs, max: maxFailedFromAddress };
+    const ofBasket = { key: `rate:code:${basketId}`, windowMs: basketWindowMs, max: maxFailedOnBasket };
+    const limits = basketId === null ? [ofAddress] : [ofAddress, ofBasket];
+    const counted = (calls: number) =>
+      Promise.all(limits.map(async ({ key, windowMs, max }) => ({ max, ...(await count(key, windowMs, calls)) })));
+    const refusal = (ttlMs: number) => refuse('code_attempts', { retryAfterSeconds: Math.ceil(ttlMs / 1000) });
+
+    const before = await counted(0);
+    return {
+      exceeded() {
+        // Also of those that have failed since, while this one was looked at: many at once must not get more tries.
+        const here = limits.map(({ key, windowMs, max }) => ({ max, ...ownCount(key, windowMs) }));
+        const over = before.find(({ current, max }) => current >= max);
+        const overHere = here.find(({ count, max }) => count >= max);
+        if (over) return refusal(over.ttl);
+        return overHere ? refusal(overHere.endsAtMs - performance.now()) : null;
+      },
+      async failed() {
+        const over = (await counted(1)).find(({ current, max }) => current > max);
+        return over ? refusal(over.ttl) : null;
+      },
+    };
+  }
+  return { limitInvalidClicks, countCodeTries };
 }
 
 /** What is limited: an API key, the subject of a JWT or else the token itself, a session. */

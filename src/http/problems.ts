@@ -17,7 +17,7 @@ declare module 'fastify' {
   }
 }
 
-const retryAfterSeconds = 1;
+const soonSeconds = 1;
 
 /** The body of a refusal as RFC 9457 has it. `publicUrl` is where the page about the code is. */
 function problemBody(refusal: Refusal, publicUrl: string, requestId: string): Record<string, unknown> {
@@ -60,7 +60,8 @@ export function sendProblem(reply: FastifyReply, refusal: Refusal): FastifyReply
   const status = refusal.status ?? problems[refusal.refused].status;
   if (status === 401) reply.header('www-authenticate', 'Bearer');
   const comesBack = status === 429 || status === 503 || refusal.refused === 'idempotency_in_progress';
-  if (comesBack && !reply.hasHeader('retry-after')) reply.header('retry-after', retryAfterSeconds);
+  if (comesBack && !reply.hasHeader('retry-after'))
+    reply.header('retry-after', refusal.retryAfterSeconds ?? soonSeconds);
   // Serialised here: the schemas of a route describe its answers, and a problem carries what its code names.
   return reply
     .code(status)

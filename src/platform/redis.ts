@@ -11,10 +11,10 @@ export type RedisConnection = {
   /** Runs a script. Never rejects: a failure, a time-out or an open breaker is `known: false`. */
   run(script: RedisScript, keys: string[], args: (string | number)[]): Promise<RedisReply>;
   /**
-   * Adds to the count under a key, which is forgotten when its window has passed. Null where `run` gives `known: false`:
-   * then it may have been counted or not.
+   * Adds so many (0 only asks) to the count under a key, which is forgotten when its window has passed. Null where `run`
+   * gives `known: false`: then it may have been counted or not.
    */
-  count(key: string, windowMs: number): Promise<{ count: number; msLeft: number } | null>;
+  count(key: string, windowMs: number, calls: number): Promise<{ count: number; msLeft: number } | null>;
   /**
    * Calls the listener whenever Redis can be used again: after each connection, which may be to another server, and when
    * the breaker closes, before which calls may have been lost.
@@ -95,8 +95,8 @@ export function openRedis(urls: string, keyPrefix: string, onError: (error: Erro
 
   return {
     run,
-    async count(key, windowMs) {
-      const answered = await run(countScript, [key], [windowMs]);
+    async count(key, windowMs, calls) {
+      const answered = await run(countScript, [key], [windowMs, calls]);
       if (!answered.known) return null;
       const [count, msLeft] = answered.reply as [number, number];
       return { count, msLeft };

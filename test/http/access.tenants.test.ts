@@ -11,7 +11,13 @@ const everyScope =
 /** Calls that name somebody of whom there is no list, so that nobody is unknown. */
 const aboutAnybody = ['POST /v1/customers/{customerId}/erase'];
 /** Calls that create what is not there: under an id of another shop they make the caller's own. */
-const creating = ['PUT /v1/events/{eventId}', 'PUT /v1/items/{itemId}', 'PUT /v1/pools/{poolId}'];
+const creating = [
+  'PUT /v1/events/{eventId}',
+  'PUT /v1/items/{itemId}',
+  'PUT /v1/pools/{poolId}',
+  'PUT /v1/discount-codes/{code}',
+  'PUT /v1/creator-codes/{code}',
+];
 
 const shop = await openShop(t);
 const { body: document } = await api(shop.service.url, null).request<{ paths: Record<string, object> }>(
@@ -27,7 +33,9 @@ const put = async (path: string, body: object) => {
   if (status !== 200) throw new Error(text);
 };
 await put('/v1/pools/arena', { name: 'Arena', capacity: 10 });
-const basket = await createBasket(shop);
+await put('/v1/discount-codes/SECRET-CODE', { type: 'percent', value: 1000 });
+await put('/v1/creator-codes/SECRET-CODE', { walletRef: 'w-1', sharePercent: 5 });
+const basket = await createBasket(shop, { discountCodes: ['SECRET-CODE'] });
 const { body: key } = await shop.owner.request<{ apiKeyId: string }>('POST', '/v1/shops/roxy/api-keys', {
   name: 'x',
   scopes: ['baskets:read'],
@@ -40,6 +48,8 @@ const foreign: Record<string, string> = {
   poolId: 'arena',
   id: basket.id,
   lineId: '1',
+  type: 'discount',
+  code: 'SECRET-CODE',
   apiKeyId: key.apiKeyId,
 };
 const unknown: Record<string, string> = {
@@ -49,6 +59,8 @@ const unknown: Record<string, string> = {
   poolId: 'nothing',
   id: `${basket.id.slice(0, -3)}000`,
   lineId: '99',
+  type: 'discount',
+  code: 'NO-CODE',
   apiKeyId: `${key.apiKeyId.slice(0, -3)}000`,
 };
 
@@ -139,6 +151,8 @@ t.test('an id of another shop is free: what is made under it is the caller’s o
     'PUT /v1/events/{eventId}': { name: 'Theirs' },
     'PUT /v1/items/{itemId}': { name: 'Theirs', price: 1, capacity: 1 },
     'PUT /v1/pools/{poolId}': { name: 'Theirs', capacity: 1 },
+    'PUT /v1/discount-codes/{code}': { type: 'fixed', value: 1, itemIds: ['Theirs'] },
+    'PUT /v1/creator-codes/{code}': { walletRef: 'Theirs', sharePercent: 1 },
   };
   for (const operation of creating) {
     const [method = '', template = ''] = operation.split(' ');

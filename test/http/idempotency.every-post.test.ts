@@ -43,6 +43,13 @@ const calls: Record<string, () => Promise<Call>> = {
     const { id } = await createBasket(shop);
     return { client: backEnd, path: `/v1/baskets/${id}/lines`, body: line, other: { ...line, quantity: 2 } };
   },
+  'POST /v1/baskets/{id}/codes': async () => {
+    await owner.request('PUT', '/v1/discount-codes/TENTH', { type: 'percent', value: 1000 });
+    await owner.request('PUT', '/v1/discount-codes/FIFTH', { type: 'percent', value: 2000 });
+    const { id } = await createBasket(shop);
+    const body = { type: 'discount', code: 'TENTH' };
+    return { client: backEnd, path: `/v1/baskets/${id}/codes`, body, other: { ...body, code: 'FIFTH' } };
+  },
   'POST /v1/baskets/{id}/extend': async () => {
     const { id } = await createBasket(shop);
     return { client: backEnd, path: `/v1/baskets/${id}/extend`, body: {} };

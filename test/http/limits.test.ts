@@ -70,7 +70,7 @@ t.test('replicas count together', async (t) => {
   const other = await startTestService(t, { databaseUrl, rateLimitMax }, shop.service.redisKeyPrefix);
   // Starting the one kept the other's event loop busy, and let it believe that Redis does not answer.
   for (const { redis } of [shop.service, other]) {
-    await until('Redis is asked', 5000, async () => (await redis.count('rate:probe', 1000)) !== null);
+    await until('Redis is asked', 5000, async () => (await redis.count('rate:probe', 1000, 1)) !== null);
   }
   const token = await mintToken(reader);
   t.same(await statuses(api(shop.service.url, token), 3), [200, 200, 200]);

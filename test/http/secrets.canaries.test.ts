@@ -46,6 +46,11 @@ const given = {
   'custom data': custom,
   'custom data of a line': basketData(`line-${unique()}`),
   'variable of a line': basketData(`variable-${unique()}`),
+  // Its uses are counted in Redis, too.
+  'discount code': {
+    text: `CODE-${unique().toUpperCase()}`,
+    mayBeIn: ['outbox', 'database', 'redis', 'session'],
+  } satisfies Canary,
   'redirect URL': basketData(`https://partner.example/paid/${unique()}`),
 };
 
@@ -114,7 +119,10 @@ async function plantEverywhere(t: Test) {
   const wanted = { name: 'booking', scopes: ['baskets:read', 'baskets:write', 'confirmations:redeem'] };
   const { apiKey } = await twice<{ apiKey: string }>(201, `/v1/shops/${shop.shopId}/api-keys`, wanted);
   await answered(200, api(replica.url, apiKey).request('GET', '/v1/baskets'));
+  const codePath = `/v1/discount-codes/${given['discount code'].text}`;
+  await answered(200, caller.request('PUT', codePath, { type: 'percent', value: 1000 }));
   const basket = {
+    discountCodes: [given['discount code'].text],
     items: [
       {
         itemId: 'stalls',
@@ -179,6 +187,10 @@ async function plantEverywhere(t: Test) {
       ['GET', `/v1/baskets?email=${inPath}`],
       ['GET', `/v1/baskets?cursor=${inPath}`],
       ['PUT', `/v1/items/${inPath}`, { name: text }],
+      ['PUT', `/v1/discount-codes/${inPath}`, { type: text }],
+      ['GET', `/v1/discount-codes/${inPath}x`],
+      ['POST', `${path}/codes`, { type: 'discount', code: text }],
+      ['DELETE', `${path}/codes/discount/${inPath}`],
       ['GET', `/b/${inPath}x`],
       ['GET', `/b/${inPath}/${inPath}`],
       ['GET', `/b/%zz${inPath}`],
@@ -221,6 +233,7 @@ async function plantEverywhere(t: Test) {
       caller.request('GET', '/v1/items/stalls'),
       caller.request('GET', '/v1/pools/arena'),
       caller.request('POST', '/v1/items/stalls/adjustments', { delta: 1, reason: 'again' }),
+      caller.request('GET', codePath),
       caller.request('GET', `${path}/timeline`),
       caller.request('POST', `${path}/link`),
       caller.request('PATCH', path, { customer: basket.customer }),

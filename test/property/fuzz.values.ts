@@ -91,6 +91,15 @@ export const known: Record<string, fc.Arbitrary<unknown>> = {
   sessionToken: draw('session'),
   currentBasketId: draw('basket'),
   cursor: draw('cursor'),
+  code: some('TENTH', 'tenth', 'FIVE', 'ACME', 'NO-CODE'),
+  discountCodes: some([], [], [], ['TENTH'], ['five', 'TENTH'], ['NO-CODE']),
+  creatorCode: some(null, null, 'ACME', 'NO-CODE'),
+  value: fc.integer({ min: 1, max: 10_000 }),
+  minimumSpend: some(0, 1000),
+  maxUses: some(null, 1, 1000),
+  maxUsesPerCustomer: some(null, 1, 3),
+  validFrom: some(null, '2020-01-01T00:00:00.000Z'),
+  validTo: some(null, '2099-01-01T00:00:00.000Z'),
 };
 
 const absent = Symbol('absent');

@@ -96,6 +96,9 @@ export async function beginRun(world: World, linkFormat: 'token' | 'laravel'): P
     { itemId: 'mug', name: 'Mug', price: 999 },
   ];
   await setUp('putItems', {}, { items });
+  await setUp('putDiscountCode', { code: 'TENTH' }, { type: 'percent', value: 1000 });
+  await setUp('putDiscountCode', { code: 'FIVE' }, { type: 'fixed', value: 500, maxUses: 50, maxUsesPerCustomer: 2 });
+  await setUp('putCreatorCode', { code: 'ACME' }, { walletRef: 'w-1', sharePercent: 5 });
   await setUp('createApiKey', { shopId }, { name: 'all', scopes: [...shopScopes] });
   const line = { itemId: 'mug', quantity: 2 };
   await setUp('createBasket', {}, { items: [line, { itemId: 'circle', quantity: 1 }] });
