@@ -236,7 +236,7 @@ export const problems = {
   access_code_required: {
     status: 422,
     title: 'An access code is needed',
-    text: '`errors` names the items that are sold with an access code only.',
+    text: '`errors` names the items that are sold with an access code only. Give one that is for them, or take their lines out before the code.',
   },
   code_unknown: {
     status: 422,

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { readSellable } from '../catalogue/index.ts';
 import { isRefusal, type Refusal, refuse } from '../errors.ts';
 import { type Admission, changeHold } from '../holds/index.ts';
 import type { CodeTries } from '../http/limits.ts';
@@ -23,7 +24,7 @@ import {
   sameCode,
   takesOfAll,
 } from './codes.ts';
-import { appliesTo, withAmounts } from './lines.ts';
+import { appliesTo, lockedWithout, withAmounts } from './lines.ts';
 import { type AppliedCode, maxCodesOfType } from './model.ts';
 import { saveBasket } from './store.ts';
 
@@ -82,7 +83,7 @@ async function applyOnce(change: Change, given: GivenCode, tries: CodeTries): Pr
 
 /**
  * Takes a code away from a basket and gives its use back. Refusals: those of changeBasket, `basket_not_live`,
- * `basket_in_checkout`, `not_found` (the basket does not have it).
+ * `basket_in_checkout`, `not_found` (the basket does not have it), `access_code_required` (its lines need it).
  */
 export function removeCode(
   deps: ApplyDeps,
@@ -97,10 +98,18 @@ export function removeCode(
     const { codes } = change.basket;
     const others = codes.filter((code) => !sameCode(code, named));
     if (others.length === codes.length) return refuse('not_found');
+    const locked = named.type === 'access' ? await lockedLines(change, others) : null;
+    if (locked) return locked;
     const saved = await saveCodes(change, others, new Map(), '');
     if (saved === 'stale') throw new Error('no version was asked for');
     return saved;
   });
+}
+
+/** Refuses codes that the lines of a basket could not be bought with now. */
+async function lockedLines({ tx, basket }: Change, codes: readonly AppliedCode[]): Promise<Refusal | null> {
+  const itemIds = basket.lines.map(({ itemId }) => itemId);
+  return lockedWithout(await readSellable(tx, basket.shopId, itemIds), codes);
 }
 
 /** Gives a basket other codes, with the prices and the hold that follow from them. */

@@ -18,10 +18,11 @@ import type { AppliedCode, BasketLine, CreateBasketRequest } from './model.ts';
 export type GivenCode = { type: CodeType; code: string; pointer: string };
 
 /** The codes of a creation in the order in which they count; one that is given twice counts once. */
-export function givenCodes({ discountCodes, creatorCode }: CreateBasketRequest): GivenCode[] {
+export function givenCodes({ accessCodes, discountCodes, creatorCode }: CreateBasketRequest): GivenCode[] {
   const listed = (type: CodeType, name: string, codes: readonly string[]) =>
     codes.map((code, at) => ({ type, code, pointer: `/${name}/${at}` }));
   const given = [
+    ...listed('access', 'accessCodes', accessCodes),
     ...listed('discount', 'discountCodes', discountCodes),
     ...(creatorCode === null ? [] : [{ type: 'creator' as const, code: creatorCode, pointer: '/creatorCode' }]),
   ];
@@ -91,6 +92,11 @@ export function limitsOf(codes: readonly CodeWithTerms[], customerId: string | n
 /** What codes take off lines. */
 export function discountsOf(codes: readonly AppliedCode[]): Discount[] {
   return codes.flatMap(({ type, terms }) => (type === 'discount' ? [terms] : []));
+}
+
+/** The items that codes give access to. */
+export function unlockedBy(codes: readonly AppliedCode[]): ReadonlySet<string> {
+  return new Set(codes.flatMap(({ type, terms }) => (type === 'access' ? terms.itemIds : [])));
 }
 
 /** What a basket of these lines and codes takes, by stock row. */

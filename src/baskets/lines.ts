@@ -3,10 +3,10 @@ import type { SellableItem } from '../catalogue/index.ts';
 import { type ProblemCode, type Refusal, refuse } from '../errors.ts';
 import { type Amounts, isDue, priceDiscounted, type TaxMode } from '../money/index.ts';
 import type { Shop } from '../shops/index.ts';
-import { discountsOf } from './codes.ts';
+import { discountsOf, unlockedBy } from './codes.ts';
 import type { AppliedCode, Basket, BasketLine, WrittenLine } from './model.ts';
 
-type Wanted = { item: SellableItem; quantity: number; now: Date };
+type Wanted = { item: SellableItem; quantity: number; unlocked: ReadonlySet<string>; now: Date };
 
 /** Why an item may not be sold, in the order in which it is asked; the first that holds is the answer. */
 const saleChecks: readonly {
@@ -27,13 +27,25 @@ const saleChecks: readonly {
     fails: ({ item, now }) => item.saleEndsAt !== null && item.saleEndsAt <= now,
     explain: ({ saleEndsAt }) => ({ saleEndsAt }),
   },
-  { code: 'access_code_required', fails: ({ item }) => item.accessRequired },
+  { code: 'access_code_required', fails: ({ item, unlocked }) => isLocked(item, unlocked) },
   {
     code: 'quantity_limit',
     fails: ({ item, quantity }) => quantity > item.maxPerBasket,
     explain: ({ maxPerBasket }) => ({ maxPerBasket }),
   },
 ];
+
+/** Whether an item is sold with an access code only, and there is none for it. */
+function isLocked(item: SellableItem, unlocked: ReadonlySet<string>): boolean {
+  return item.accessRequired && !unlocked.has(item.itemId);
+}
+
+/** Refuses codes that leave an item of these locked: `access_code_required`, naming the items. */
+export function lockedWithout(items: readonly SellableItem[], codes: readonly AppliedCode[]): Refusal | null {
+  const unlocked = unlockedBy(codes);
+  const errors = items.filter((item) => isLocked(item, unlocked)).map(({ itemId }) => ({ itemId }));
+  return errors.length === 0 ? null : refuse('access_code_required', { extensions: { errors } });
+}
 
 /**
  * Prices the lines of a new basket with the items as they are now and its codes, or says why it may not be sold: an item is unknown,
@@ -48,7 +60,7 @@ export function priceLines(
   now: Date,
 ): BasketLine[] | Refusal {
   const refusal =
-    unsellable(items, quantitiesByItem(written), now) ?? wrongVariables(items, written, (at) => `/items/${at}`);
+    unsellable(items, quantitiesByItem(written), codes, now) ?? wrongVariables(items, written, (at) => `/items/${at}`);
   if (refusal) return refusal;
   const merged = mergeEqual(written);
   if (merged.length > shop.basket.maxLines) return tooManyLines(shop);
@@ -100,7 +112,7 @@ export function editLines(
   const added = quantity - (line?.quantity ?? 0);
   const ofItem = quantitiesByItem([...lines.filter((each) => each.itemId === itemId), { itemId, quantity: added }]);
   const refusal =
-    (added > 0 ? unsellable(items, ofItem, now) : null) ??
+    (added > 0 ? unsellable(items, ofItem, codes, now) : null) ??
     ('add' in edit ? wrongVariables(items, [edit.add], () => '') : null);
   if (refusal) return refusal;
 
@@ -168,14 +180,16 @@ function quantitiesByItem(lines: readonly { itemId: string; quantity: number }[]
 function unsellable(
   items: ReadonlyMap<string, SellableItem>,
   quantities: ReadonlyMap<string, number>,
+  codes: readonly AppliedCode[],
   now: Date,
 ): Refusal | null {
+  const unlocked = unlockedBy(codes);
   const unknown = [...quantities.keys()].filter((itemId) => !items.has(itemId));
   if (unknown.length > 0)
     return refuse('unknown_item', { extensions: { errors: unknown.map((itemId) => ({ itemId })) } });
   for (const { code, status, fails, explain } of saleChecks) {
     const failing = [...items.values()].filter((item) =>
-      fails({ item, quantity: quantities.get(item.itemId) ?? 0, now }),
+      fails({ item, quantity: quantities.get(item.itemId) ?? 0, unlocked, now }),
     );
     if (failing.length === 0) continue;
     const errors = failing.map((item) => ({ itemId: item.itemId, ...explain?.(item) }));

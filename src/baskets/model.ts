@@ -60,13 +60,10 @@ const LinkMode = Nullable(OneOf('page', 'redirect'));
 const Code = Type.String({ minLength: 1, maxLength: 128 });
 export const maxCodesOfType = 20;
 
-export const CodeBody = Type.Object({ type: OneOf('discount', 'creator'), code: Code }, strict);
+export const CodeBody = Type.Object({ type: OneOf('discount', 'access', 'creator'), code: Code }, strict);
 export const codeParams = Type.Object({ id: Id, type: CodeBody.properties.type, code: Code });
 
-/**
- * The request that creates a basket. Access codes, gift cards and `reserve: "activation"` are not served yet; their defaults
- * may be sent.
- */
+/** The request that creates a basket. Gift cards and `reserve: "activation"` are not served yet; their defaults may be sent. */
 export const CreateBasketBody = Type.Object(
   {
     items: Type.Array(LineBody, { minItems: 1, maxItems: 200 }),
@@ -82,7 +79,7 @@ export const CreateBasketBody = Type.Object(
     ttlSeconds: Type.Optional(Type.Integer({ minimum: 10, maximum: 86_400, description: 'default: the shop’s' })),
     modifiable: Type.Boolean({ default: true }),
     discountCodes: Type.Array(Code, { default: [], maxItems: maxCodesOfType }),
-    accessCodes: Type.Array(Type.String(), { default: [], maxItems: 0 }),
+    accessCodes: Type.Array(Code, { default: [], maxItems: maxCodesOfType }),
     giftCards: Type.Array(Type.String(), { default: [], maxItems: 0 }),
     creatorCode: Type.Unsafe<string | null>(withDefault(Nullable(Code), null)),
     reference: Type.Unsafe<string | null>(withDefault(Nullable(Id), null)),

@@ -33,7 +33,7 @@ export function showBasket(basket: Basket, now: Date, viewer: Viewer): BasketAns
     items: basket.lines.map(({ stockId, taxRateTenThousandths, ...line }) => line),
     totals: { ...totals, giftCards: 0, due: totals.total },
     discountCodes: namesOf(basket, 'discount'),
-    accessCodes: [],
+    accessCodes: namesOf(basket, 'access'),
     giftCards: [],
     creatorCode: namesOf(basket, 'creator')[0] ?? null,
     successRedirectUrl: content.successRedirectUrl,

@@ -16,6 +16,7 @@ const creating = [
   'PUT /v1/items/{itemId}',
   'PUT /v1/pools/{poolId}',
   'PUT /v1/discount-codes/{code}',
+  'PUT /v1/access-codes/{code}',
   'PUT /v1/creator-codes/{code}',
 ];
 
@@ -34,6 +35,7 @@ const put = async (path: string, body: object) => {
 };
 await put('/v1/pools/arena', { name: 'Arena', capacity: 10 });
 await put('/v1/discount-codes/SECRET-CODE', { type: 'percent', value: 1000 });
+await put('/v1/access-codes/SECRET-CODE', { itemIds: ['stalls'] });
 await put('/v1/creator-codes/SECRET-CODE', { walletRef: 'w-1', sharePercent: 5 });
 const basket = await createBasket(shop, { discountCodes: ['SECRET-CODE'] });
 const { body: key } = await shop.owner.request<{ apiKeyId: string }>('POST', '/v1/shops/roxy/api-keys', {
@@ -152,6 +154,7 @@ t.test('an id of another shop is free: what is made under it is the caller’s o
     'PUT /v1/items/{itemId}': { name: 'Theirs', price: 1, capacity: 1 },
     'PUT /v1/pools/{poolId}': { name: 'Theirs', capacity: 1 },
     'PUT /v1/discount-codes/{code}': { type: 'fixed', value: 1, itemIds: ['Theirs'] },
+    'PUT /v1/access-codes/{code}': { itemIds: ['Theirs'] },
     'PUT /v1/creator-codes/{code}': { walletRef: 'Theirs', sharePercent: 1 },
   };
   for (const operation of creating) {

@@ -98,12 +98,18 @@ export async function beginRun(world: World, linkFormat: 'token' | 'laravel'): P
   await setUp('putItems', {}, { items });
   await setUp('putDiscountCode', { code: 'TENTH' }, { type: 'percent', value: 1000 });
   await setUp('putDiscountCode', { code: 'FIVE' }, { type: 'fixed', value: 500, maxUses: 50, maxUsesPerCustomer: 2 });
+  await setUp('putAccessCode', { code: 'DOOR' }, { itemIds: ['mug'], maxUses: 50 });
   await setUp('putCreatorCode', { code: 'ACME' }, { walletRef: 'w-1', sharePercent: 5 });
   await setUp('createApiKey', { shopId }, { name: 'all', scopes: [...shopScopes] });
   const line = { itemId: 'mug', quantity: 2 };
-  await setUp('createBasket', {}, { items: [line, { itemId: 'circle', quantity: 1 }] });
+  const coded = { items: [line, { itemId: 'circle', quantity: 1 }], discountCodes: ['TENTH'], creatorCode: 'ACME' };
+  await setUp('createBasket', {}, coded);
   await setUp('patchShop', { shopId }, { link: { format: linkFormat } });
-  await setUp('createBasket', {}, { items: [line], customer: { id: 'anna', email: 'anna@example.com' } });
+  await setUp(
+    'createBasket',
+    {},
+    { items: [line], customer: { id: 'anna', email: 'anna@example.com' }, discountCodes: ['TENTH'] },
+  );
   await setUp(
     linkFormat === 'token' ? 'pressStartLink' : 'pressLaravelLink',
     linkFormat === 'token'

@@ -50,7 +50,7 @@ async function changeCounted(
 
 function contradictionIn({ type, terms }: CodeWithTerms): Refusal | null {
   if (type === 'creator') return null;
-  if (terms.type === 'percent' && terms.value > wholeInBasisPoints) {
+  if (type === 'discount' && terms.type === 'percent' && terms.value > wholeInBasisPoints) {
     return invalid('/value', 'must be <= 10000, which is 100 %');
   }
   const { validFrom, validTo } = terms;

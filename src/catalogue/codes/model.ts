@@ -26,11 +26,18 @@ const discountProperties = {
   validFrom: orNull(Time),
   validTo: orNull(Time),
 };
+const accessProperties = {
+  itemIds: ItemIds,
+  maxUses: orNull(Uses),
+  validFrom: orNull(Time),
+  validTo: orNull(Time),
+};
 const creatorProperties = {
   walletRef: Type.String({ minLength: 1, maxLength: 200 }),
   sharePercent: Type.Number({ minimum: 0, maximum: 100 }),
 };
 const DiscountCodeBody = Type.Object(discountProperties, strict);
+const AccessCodeBody = Type.Object(accessProperties, strict);
 const CreatorCodeBody = Type.Object(creatorProperties, strict);
 
 const stamps = { createdAt: Time, updatedAt: Time };
@@ -38,11 +45,16 @@ const DiscountCodeAnswer = Type.Object(
   { code: Id, ...discountProperties, availability: Availability, ...stamps },
   { $id: 'DiscountCode' },
 );
+const AccessCodeAnswer = Type.Object(
+  { code: Id, ...accessProperties, availability: Availability, ...stamps },
+  { $id: 'AccessCode' },
+);
 const CreatorCodeAnswer = Type.Object({ code: Id, ...creatorProperties, ...stamps }, { $id: 'CreatorCode' });
 
 /** What a shop says of a code of each type. */
 type TermsByType = {
   discount: Static<typeof DiscountCodeBody>;
+  access: Static<typeof AccessCodeBody>;
   creator: Static<typeof CreatorCodeBody>;
 };
 export type CodeType = keyof TermsByType;
@@ -61,6 +73,13 @@ export const codeKinds: readonly { type: CodeType; path: string; name: string; B
     name: 'DiscountCode',
     Body: DiscountCodeBody,
     Answer: DiscountCodeAnswer,
+  },
+  {
+    type: 'access',
+    path: '/v1/access-codes/:code',
+    name: 'AccessCode',
+    Body: AccessCodeBody,
+    Answer: AccessCodeAnswer,
   },
   {
     type: 'creator',

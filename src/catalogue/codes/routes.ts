@@ -12,7 +12,7 @@ import { readCodes } from './store.ts';
 
 const codeParams = Type.Object({ code: Id });
 
-/** `PUT`, `GET` and `DELETE` of `/v1/discount-codes/{code}` and `/v1/creator-codes/{code}`. */
+/** `PUT`, `GET` and `DELETE` of `/v1/discount-codes/{code}`, `/v1/access-codes/{code}` and `/v1/creator-codes/{code}`. */
 export function codeRoutes(app: Api, deps: Pick<CatalogueDeps, 'pool' | 'stock'>): void {
   const { pool, stock } = deps;
   const access = { scopes: ['shop:write'] } as const;
@@ -34,7 +34,7 @@ export function codeRoutes(app: Api, deps: Pick<CatalogueDeps, 'pool' | 'stock'>
 
   for (const { type, path, name, Body, Answer } of codeKinds) {
     app.addSchema(Answer);
-    const inWords = `a ${type} code`;
+    const inWords = `${type === 'access' ? 'an' : 'a'} ${type} code`;
     const exists = async (request: FastifyRequest) => {
       const { code } = request.params as Static<typeof codeParams>;
       return !isRefusal(await answerOf(shopCaller(request).shopId, type, code));
