@@ -48,9 +48,10 @@ t.test('who adjusted a capacity, by how much, and why, is written down with it',
 });
 
 t.test('of 64 adjustments at once each counts', async (t) => {
-  await putItem(shop, 'busy', 100);
+  await owner.request('PUT', '/v1/pools/busy', { name: 'Busy', capacity: 100 });
+  await owner.request('PUT', '/v1/items/busy', { name: 'Busy', price: 1, poolId: 'busy' });
   const deltas = Array.from({ length: 64 }, (_, at) => (at % 3 === 0 ? -1 : 2));
-  const answers = await Promise.all(deltas.map((delta) => patiently(() => adjust('items/busy', delta))));
+  const answers = await Promise.all(deltas.map((delta) => patiently(() => adjust('pools/busy', delta))));
   t.same(new Set(answers.map(({ status }) => status)), new Set([200]));
   const capacity = 100 + deltas.reduce((sum, delta) => sum + delta, 0);
   t.match(await shop.availability('busy'), { capacity, available: capacity });
