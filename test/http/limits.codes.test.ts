@@ -1,6 +1,6 @@
 import t from 'tap';
 import { audit } from '../support/audit.ts';
-import { createBasket, openBasket, type ShownProblem, type TestShop } from '../support/journey.ts';
+import { createBasket, openBasket, patiently, type ShownProblem, type TestShop } from '../support/journey.ts';
 import { closedRedisUrl } from '../support/redis.ts';
 import { api, mintToken, startTestService } from '../support/service.ts';
 import { openShop } from '../support/shop.ts';
@@ -66,7 +66,7 @@ t.test('what succeeds does not count, nor what fails for another reason', async 
 t.test('of codes tried on a basket at once no more are told to be wrong than one after the other', async (t) => {
   const { id } = await createBasket(shop);
   const answers = await Promise.all(
-    Array.from({ length: 30 }, (_, nth) => apply(id, `WRONG-${nth}`, `198.51.100.${100 + nth}`)),
+    Array.from({ length: 30 }, (_, nth) => patiently(() => apply(id, `WRONG-${nth}`, `198.51.100.${100 + nth}`))),
   );
   t.equal(codesOf(answers).filter((code) => code === 'code_unknown').length, 10);
   t.equal(codesOf(answers).filter((code) => code === 'code_attempts').length, 20);
@@ -85,7 +85,7 @@ t.test(
       const basket = baskets[nth % 20];
       return basket === undefined ? create(`WRONG-${nth}`, address) : apply(basket.id, `WRONG-${nth}`, address);
     });
-    const answers = (await Promise.all(tries.map((send) => send()))) as Answer[];
+    const answers = await Promise.all(tries.map((send) => patiently<Answer>(send)));
     t.equal(codesOf(answers).filter((code) => code === 'code_unknown').length, 100);
     t.equal(codesOf(answers).filter((code) => code === 'code_attempts').length, 20);
     const refused = await create('RIGHT', address);
