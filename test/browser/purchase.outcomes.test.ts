@@ -1,6 +1,6 @@
 import t from 'tap';
 import { audit } from '../support/audit.ts';
-import { browserTests, headingOf, openDemoShop, press, takePicture } from '../support/browser.ts';
+import { browserTests, headingOf, openDemoShop, press } from '../support/browser.ts';
 import { readBasket } from '../support/journey.ts';
 
 const browserTest = browserTests(t);
@@ -17,7 +17,6 @@ browserTest('a click on the link and a payment turn the held basket into one ord
   for (const text of ['Held for you until', 'Stalls', '2 × £25.00', 'Programme', '£66.00']) t.match(shown, text);
   t.match(await page.getByRole('banner').textContent(), 'Signed in as cus-7');
   t.same(await shop.availability('stalls'), { capacity: 100, held: 2, sold: 0, available: 98 });
-  await takePicture(page, 'demo-basket');
 
   await press(page, 'Pay');
   await page.waitForURL(`${shop.front}/pay`);

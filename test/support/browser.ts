@@ -134,7 +134,7 @@ export function headingOf(page: Page): Promise<string | null> {
   return page.getByRole('heading', { level: 1 }).textContent();
 }
 
-/** Makes a picture for the README again, when it is asked for with UPDATE_PICTURES=1. */
+/** Makes a picture for the README and the docs again, when it is asked for with UPDATE_PICTURES=1. */
 export async function takePicture(page: Page, name: string): Promise<void> {
   if (process.env.UPDATE_PICTURES !== '1') return;
   const path = fileURLToPath(new URL(`../../docs/images/${name}.png`, import.meta.url));

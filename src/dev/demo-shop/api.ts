@@ -16,7 +16,9 @@ const BasketSchema = Type.Object({
   ),
   items: Type.Array(
     Type.Object({
+      lineId: Type.String(),
       name: Type.String(),
+      modifiable: Type.Boolean(),
       quantity: Type.Integer(),
       unitPrice: Type.Integer(),
       subtotal: Type.Integer(),
@@ -31,6 +33,10 @@ const BasketSchema = Type.Object({
     due: Type.Integer(),
   }),
   cancelRedirectUrl: Nullable(Type.String()),
+  modifiable: Type.Boolean(),
+  extensionsLeft: Type.Integer(),
+  extendableUntil: Type.String(),
+  serverTime: Type.String(),
   expiresAt: Nullable(Type.String()),
   orderId: Nullable(Type.String()),
 });
@@ -75,7 +81,13 @@ type ApiAnswer<Body> = { ok: true; body: Body } | { ok: false; problem: ApiProbl
 
 type BasketAccess = { id: string; sessionToken: string };
 
-type ApiRequest = { method: 'GET' | 'POST' | 'DELETE'; path: string; bearer: string; body?: object; key?: string };
+type ApiRequest = {
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  path: string;
+  bearer: string;
+  body?: object;
+  key?: string;
+};
 
 // The API answers within 5 s or not at all.
 const TIMEOUT_MS = 6000;
@@ -127,6 +139,18 @@ export function createBasketlinkApi({
 
     readBasket(basket: BasketAccess) {
       return call({ method: 'GET', path: basketPath(basket.id), bearer: basket.sessionToken }, BasketSchema);
+    },
+
+    /** Changes how many of a line there are; none takes the line out. */
+    changeLine(basket: BasketAccess, lineId: string, quantity: number) {
+      const path = `${basketPath(basket.id)}/lines/${encodeURIComponent(lineId)}`;
+      const change = quantity === 0 ? { method: 'DELETE' as const } : { method: 'PATCH' as const, body: { quantity } };
+      return call({ ...change, path, bearer: basket.sessionToken }, BasketSchema);
+    },
+
+    extend(basket: BasketAccess) {
+      const path = `${basketPath(basket.id)}/extend`;
+      return call({ method: 'POST', path, bearer: basket.sessionToken }, BasketSchema);
     },
 
     /** Freezes the basket for payment. Only the shop's back end may say who is signed in; a guest checks out as the session. */

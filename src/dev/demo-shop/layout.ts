@@ -4,9 +4,9 @@ import type { ShopSession } from './sessions.ts';
 
 /**
  * A page's own part: its title, also the one h1, and what stands under it. `formsLeadOut`: a form on it may be answered
- * with a redirect to the partner's site.
+ * with a redirect to the partner's site. `countsDown`: it shows how much time is left.
  */
-export type Page = { title: string; content: Html; formsLeadOut?: boolean };
+export type Page = { title: string; content: Html; formsLeadOut?: boolean; countsDown?: boolean };
 
 /** Sends a page inside the shop's frame, which shows whose session it is. */
 export function sendPage(reply: FastifyReply, session: ShopSession, page: Page, status = 200): FastifyReply {
@@ -17,9 +17,10 @@ export function sendPage(reply: FastifyReply, session: ShopSession, page: Page, 
     .send(`<!doctype html>\n${frame(session, page).markup}`);
 }
 
-function contentSecurityPolicy({ formsLeadOut = false }: Page): string {
+function contentSecurityPolicy({ formsLeadOut = false, countsDown = false }: Page): string {
   const rules = [
     "default-src 'none'",
+    ...(countsDown ? ["script-src 'self'"] : []),
     "style-src 'self'",
     'img-src data:',
     "base-uri 'none'",
@@ -39,6 +40,7 @@ function frame(session: ShopSession, page: Page): Html {
 <title>${page.title} – Roxy</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="/roxy.css">
+${page.countsDown ? html`<script src="/roxy.js" defer></script>` : null}
 </head>
 <body>
 <a class="skip" href="#main">Skip to the page</a>

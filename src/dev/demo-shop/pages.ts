@@ -56,13 +56,51 @@ ${onward('/', 'Go to the home page')}`,
   return {
     title: 'Your basket',
     content: html`<div class="card ticket">
-${basket.expiresAt === null ? null : html`<p class="held">Held for you until <strong>${formatTime(basket.expiresAt)}</strong></p>`}
+${basket.expiresAt === null ? null : heldUntil(basket, basket.expiresAt)}
 ${basket.customer?.email ? html`<p>For <strong>${basket.customer.email}</strong></p>` : null}
 ${basket.items.length === 0 ? html`<p class="lead">This basket is empty.</p>` : lines(basket)}
 </div>
+${basket.status === 'checkout' ? null : lineForms(basket)}
 ${basketActions(basket, session)}`,
     formsLeadOut: true,
+    countsDown: basket.expiresAt !== null,
   };
+}
+
+/** Until when the basket is held, and more time for whoever asks: by the button at any time, in time by the warning. */
+function heldUntil({ extensionsLeft, extendableUntil, serverTime, status }: Basket, expiresAt: string): Html {
+  const secondsLeft = (Date.parse(expiresAt) - Date.parse(serverTime)) / 1000;
+  const canExtend = status !== 'checkout' && extensionsLeft > 0 && expiresAt < extendableUntil;
+  const warning = canExtend
+    ? 'Your tickets are held for less than a minute more. Press “I need more time” to keep them longer.'
+    : 'Your tickets are held for less than a minute more.';
+  return html`${countdown('Held for you until', expiresAt, secondsLeft, warning, 'The time is over.')}
+<form method="get" action="/basket" data-when-over hidden></form>
+${canExtend ? html`<form method="post" action="/basket/extend"><button class="quiet">I need more time</button></form>` : null}`;
+}
+
+/** A moment with the time that is left until then, and a live region for what the script says when it nears. */
+function countdown(label: string, moment: string, secondsLeft: number, warning: string, over: string): Html {
+  return html`<p class="held" data-seconds-left="${secondsLeft}" data-warning="${warning}" data-over="${over}">${label} <strong>${formatTime(moment)}</strong> <span role="timer"></span></p>
+<p role="status" class="warning"></p>`;
+}
+
+/** What can be changed of the basket, line by line. */
+function lineForms({ items, modifiable }: Basket): Html | null {
+  if (items.length === 0) return null;
+  return html`<section class="card" aria-labelledby="change">
+<h2 id="change">Change your basket</h2>
+${items.map(({ lineId, name, quantity, ...line }) =>
+  modifiable && line.modifiable
+    ? html`<form method="post" action="/basket/lines/${lineId}" class="line">
+<label for="quantity-${lineId}">${name}</label>
+<input id="quantity-${lineId}" type="number" name="quantity" value="${quantity}" min="1" max="10000" inputmode="numeric" required>
+<button class="quiet">Change<span class="unseen"> the number of ${name}</span></button>
+<button class="quiet" name="remove" value="yes" formnovalidate>Remove<span class="unseen"> ${name}</span></button>
+</form>`
+    : html`<p class="line"><strong>${name}</strong> ${quantity}, chosen for you: cannot be changed</p>`,
+)}
+</section>`;
 }
 
 function basketActions(basket: Basket, session: ShopSession): Html {
@@ -136,7 +174,7 @@ export function paymentPage(payment: Payment): Page {
   return {
     title: 'Payment',
     content: html`<div class="card ticket">
-<p class="held">Held for your payment until <strong>${formatTime(payment.leaseExpiresAt)}</strong></p>
+${paymentCountdown(payment)}
 <p>Amount to pay</p>
 <p class="amount">${formatMoney(payment.amountDueMinor, payment.currency)}</p>
 </div>
@@ -144,9 +182,34 @@ export function paymentPage(payment: Payment): Page {
 <div class="actions">
 <form method="post" action="/pay"><button>Pay</button></form>
 <form method="post" action="/pay/fail"><button class="quiet">Let the payment fail</button></form>
+<form method="post" action="/pay/late"><button class="quiet">Let the money arrive too late</button></form>
 <form method="post" action="/pay/back"><button class="quiet">Back to the basket</button></form>
 </div>`,
     formsLeadOut: true,
+    countsDown: true,
+  };
+}
+
+function paymentCountdown({ leaseExpiresAt, endsAtMs }: Payment): Html {
+  const warning = 'There is less than a minute left to pay.';
+  const over = 'The time for paying is over. What you pay now counts only if your tickets are still to be had.';
+  const secondsLeft = Math.max(0, (endsAtMs - Date.now()) / 1000);
+  return countdown('Held for your payment until', leaseExpiresAt, secondsLeft, warning, over);
+}
+
+/** The pretend payment is on its way, and arrives when the time for it is over. */
+export function latePaymentPage(payment: Payment): Page {
+  return {
+    title: 'Your payment is on its way',
+    content: html`<div class="card ticket">
+${paymentCountdown(payment)}
+<p>This is a demonstration: the money arrives when that time is over. If your tickets are still to be had then, they are yours; else it goes back to you.</p>
+</div>
+<div class="actions">
+<form method="post" action="/pay/late"${payment.endsAtMs > Date.now() ? html` data-when-over` : null}><button>Has it arrived?</button></form>
+</div>`,
+    formsLeadOut: true,
+    countsDown: true,
   };
 }
 

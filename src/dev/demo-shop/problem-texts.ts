@@ -69,8 +69,8 @@ const TEXTS: Readonly<Record<string, ProblemText>> = {
   },
   insufficient_stock: {
     heading: 'Somebody was faster',
-    happened: 'There are not enough tickets left for everything in this basket, so nothing was taken.',
-    next: 'Places come back when other baskets end. Try again later, or ask for a new link.',
+    happened: 'There are not enough tickets left for all that was asked for, so nothing has changed.',
+    next: 'Take fewer, or try again later: places come back when other baskets end.',
   },
 
   // Refusals of what is done in the shop.
@@ -84,6 +84,21 @@ const TEXTS: Readonly<Record<string, ProblemText>> = {
     heading: 'This basket has ended',
     happened: 'It was changed before we could do what you asked.',
     next: 'Go to your basket to see what became of it.',
+  },
+  extension_limit: {
+    heading: 'Your tickets cannot be held any longer',
+    happened: 'You have had all the time that there is for this basket.',
+    next: 'Go to your basket and pay before its time is over.',
+  },
+  quantity_limit: {
+    heading: 'That is too many',
+    happened: 'There is a limit to how many of these one basket may hold, so nothing has changed.',
+    next: 'Go to your basket and take fewer.',
+  },
+  not_modifiable: {
+    heading: 'This cannot be changed',
+    happened: 'Whoever sent you the link has chosen this for you.',
+    next: 'Ask them for another basket if it is not what you want.',
   },
   basket_in_checkout: {
     heading: 'This basket is being paid',

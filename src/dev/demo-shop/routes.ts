@@ -99,6 +99,27 @@ export function registerRoutes(
     return sendPage(reply, sessions.find(request.headers.cookie), pages.linkProblemPage(error, basketId));
   });
 
+  const lineParams = Type.Object({ lineId: Type.String() });
+  const lineBody = Type.Object({
+    quantity: Type.Integer({ minimum: 0, maximum: 10_000 }),
+    remove: Type.Optional(Type.Literal('yes')),
+  });
+  app.post('/basket/lines/:lineId', { schema: { params: lineParams, body: lineBody } }, async (request, reply) => {
+    const session = sessions.find(request.headers.cookie);
+    if (!session.basket) return reply.redirect('/basket', 303);
+    const { quantity, remove } = request.body;
+    const wanted = remove === undefined ? quantity : 0;
+    const changed = await api.changeLine(session.basket, request.params.lineId, wanted);
+    return changed.ok ? reply.redirect('/basket', 303) : sendProblem(reply, session, changed.problem);
+  });
+
+  app.post('/basket/extend', async (request, reply) => {
+    const session = sessions.find(request.headers.cookie);
+    if (!session.basket) return reply.redirect('/basket', 303);
+    const extended = await api.extend(session.basket);
+    return extended.ok ? reply.redirect('/basket', 303) : sendProblem(reply, session, extended.problem);
+  });
+
   app.post('/basket/leave', async (request, reply) => {
     const session = sessions.find(request.headers.cookie);
     const basket = session.basket && (await api.readBasket(session.basket));
@@ -120,6 +141,7 @@ export function registerRoutes(
     session.payment = {
       leaseId,
       leaseExpiresAt,
+      endsAtMs: Date.now() + Date.parse(leaseExpiresAt) - Date.parse(basket.serverTime),
       // One lease, one order: pressing Pay again, here or on the payment page, can only ever pay the same order.
       orderId: session.payment?.leaseId === leaseId ? session.payment.orderId : `order-${randomUUID()}`,
       amountDueMinor: amountDue,
@@ -141,6 +163,25 @@ export function registerRoutes(
     if (!completed.ok) return sendProblem(reply, session, completed.problem);
     // The payment stays: the second half of a double click then gets the same answer and ends on the same page.
     return reply.redirect(completed.body.redirectUrl, 303);
+  });
+
+  app.get('/pay/late', async (request, reply) => {
+    const session = sessions.find(request.headers.cookie);
+    if (!session.payment) return reply.redirect('/basket', 303);
+    return sendPage(reply, session, pages.latePaymentPage(session.payment));
+  });
+
+  // Money that arrives when the time is over: until then it is on its way.
+  app.post('/pay/late', async (request, reply) => {
+    const session = sessions.find(request.headers.cookie);
+    if (!session.basket || !session.payment) return reply.redirect('/basket', 303);
+    const basket = await api.readBasket(session.basket);
+    if (!basket.ok) return sendProblem(reply, session, basket.problem);
+    if (basket.body.status === 'checkout') return reply.redirect('/pay/late', 303);
+    const completed = await api.complete(session.basket.id, session.payment, session.customerId);
+    return completed.ok
+      ? reply.redirect(completed.body.redirectUrl, 303)
+      : sendProblem(reply, session, completed.problem);
   });
 
   app.post('/pay/fail', async (request, reply) => {

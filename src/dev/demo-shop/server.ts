@@ -4,6 +4,7 @@ import { createBasketlinkApi } from './api.ts';
 import { sendPage } from './layout.ts';
 import { shopProblemPage } from './pages.ts';
 import { registerRoutes } from './routes.ts';
+import { script } from './script.ts';
 import { createSessions } from './sessions.ts';
 import { stylesheet } from './stylesheet.ts';
 
@@ -73,6 +74,7 @@ export async function startDemoShop({
   });
 
   app.get('/roxy.css', async (_request, reply) => reply.type('text/css; charset=utf-8').send(stylesheet));
+  app.get('/roxy.js', async (_request, reply) => reply.type('text/javascript; charset=utf-8').send(script));
   registerRoutes(app, { api: createBasketlinkApi({ apiUrl, redeemToken, ordersToken }), sessions });
 
   const url = await app.listen({ port, host });

@@ -4,6 +4,8 @@ import { randomBytes } from 'node:crypto';
 export type Payment = {
   leaseId: string;
   leaseExpiresAt: string;
+  /** The same moment by this server's clock. */
+  endsAtMs: number;
   orderId: string;
   amountDueMinor: number;
   currency: string;
