@@ -14,6 +14,7 @@ import {
 } from '../support/journey.ts';
 import { assertRefused } from '../support/refusal.ts';
 import { openShop } from '../support/shop.ts';
+import { until } from '../support/until.ts';
 
 type Refund = {
   refundId: string;
@@ -39,6 +40,9 @@ async function sell(items: Record<string, number>): Promise<string> {
   if (status !== 200) throw new Error(text);
   return id;
 }
+
+/** Asked until it answers: on a busy machine the service may just do without Redis. */
+const differencesOfRedis = () => until('Redis answers', 10_000, () => auditRedis({ pool, admission }));
 
 async function announced(id: string): Promise<string[]> {
   const { rows } = await pool.query<{ type: string }>(
@@ -73,7 +77,7 @@ t.test('a refund without lines is of everything, at what was paid, and the units
   const { body: timeline } = await shop.backEnd.request<{ data: object[] }>('GET', `/v1/baskets/${id}/timeline`);
   t.match(timeline.data.slice(-2), [{ type: 'ended', status: 'completed' }, { type: 'refunded' }]);
   await audit(pool);
-  t.same(await auditRedis({ pool, admission }), []);
+  t.same(await differencesOfRedis(), []);
 });
 
 t.test('units that are not restocked stay sold', async (t) => {
@@ -193,7 +197,7 @@ t.test('of 64 refunds of a line at once exactly what was bought is refunded', as
   t.equal(answers.filter(({ body }) => body.code === 'refund_exceeds_purchase').length, 56);
   t.same(await shop.availability('wanted'), { capacity: 8, held: 0, sold: 0, available: 8 });
   await audit(pool);
-  t.same(await auditRedis({ pool, admission }), []);
+  t.same(await differencesOfRedis(), []);
 });
 
 t.test('of refunds of one payment reference at once there is one', async (t) => {
