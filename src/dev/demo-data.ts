@@ -48,6 +48,7 @@ export async function setUpDemoShop(apiUrl: string, token: string, shopId: strin
       { itemId: 'programme', name: 'Programme', price: 600 },
     ],
   });
+  await put('/v1/discount-codes/MIDSUMMER10', { type: 'percent', value: 1000 });
 }
 
 /** Makes a basket as a partner's back end would, and gives its start link. */

@@ -108,6 +108,25 @@ browserTest(
   },
 );
 
+browserTest(
+  'a discount code takes something off until it is taken away, and one that is none says so',
+  async (t, context) => {
+    const page = await context.newPage();
+    await openBasketIn(page);
+    const apply = async (code: string) => {
+      await page.getByLabel('Discount code').fill(code);
+      await Promise.all([page.waitForNavigation(), press(page, 'Apply')]);
+    };
+    await apply(' midsummer10 ');
+    t.match(await main(page), '-£5.60');
+    t.match(await main(page), '£59.40');
+    await Promise.all([page.waitForNavigation(), press(page, 'Remove MIDSUMMER10')]);
+    t.match(await main(page), '£66.00');
+    await apply('WINTER');
+    t.equal(await headingOf(page), 'We do not know this code');
+  },
+);
+
 browserTest('money that arrives too late buys what is still to be had, and else nothing', async (t, context) => {
   const page = await context.newPage();
   for (const isGone of [false, true]) {

@@ -33,6 +33,7 @@ const BasketSchema = Type.Object({
     due: Type.Integer(),
   }),
   cancelRedirectUrl: Nullable(Type.String()),
+  discountCodes: Type.Array(Type.String()),
   modifiable: Type.Boolean(),
   extensionsLeft: Type.Integer(),
   extendableUntil: Type.String(),
@@ -146,6 +147,19 @@ export function createBasketlinkApi({
       const path = `${basketPath(basket.id)}/lines/${encodeURIComponent(lineId)}`;
       const change = quantity === 0 ? { method: 'DELETE' as const } : { method: 'PATCH' as const, body: { quantity } };
       return call({ ...change, path, bearer: basket.sessionToken }, BasketSchema);
+    },
+
+    applyDiscount(basket: BasketAccess, code: string) {
+      const path = `${basketPath(basket.id)}/codes`;
+      return call(
+        { method: 'POST', path, bearer: basket.sessionToken, body: { type: 'discount', code } },
+        BasketSchema,
+      );
+    },
+
+    removeDiscount(basket: BasketAccess, code: string) {
+      const path = `${basketPath(basket.id)}/codes/discount/${encodeURIComponent(code)}`;
+      return call({ method: 'DELETE', path, bearer: basket.sessionToken }, BasketSchema);
     },
 
     extend(basket: BasketAccess) {

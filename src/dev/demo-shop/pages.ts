@@ -60,7 +60,7 @@ ${basket.expiresAt === null ? null : heldUntil(basket, basket.expiresAt)}
 ${basket.customer?.email ? html`<p>For <strong>${basket.customer.email}</strong></p>` : null}
 ${basket.items.length === 0 ? html`<p class="lead">This basket is empty.</p>` : lines(basket)}
 </div>
-${basket.status === 'checkout' ? null : lineForms(basket)}
+${basket.status === 'checkout' ? null : [lineForms(basket), discountForms(basket)]}
 ${basketActions(basket, session)}`,
     formsLeadOut: true,
     countsDown: basket.expiresAt !== null,
@@ -86,8 +86,8 @@ function countdown(label: string, moment: string, secondsLeft: number, warning: 
 }
 
 /** What can be changed of the basket, line by line. */
-function lineForms({ items, modifiable }: Basket): Html | null {
-  if (items.length === 0) return null;
+function lineForms({ items, modifiable }: Basket): Html {
+  if (items.length === 0) return html``;
   return html`<section class="card" aria-labelledby="change">
 <h2 id="change">Change your basket</h2>
 ${items.map(({ lineId, name, quantity, ...line }) =>
@@ -100,6 +100,27 @@ ${items.map(({ lineId, name, quantity, ...line }) =>
 </form>`
     : html`<p class="line"><strong>${name}</strong> ${quantity}, chosen for you: cannot be changed</p>`,
 )}
+</section>`;
+}
+
+/** The discount codes in the basket, each to be taken away, and a field for another. */
+function discountForms({ items, discountCodes }: Basket): Html {
+  if (items.length === 0) return html``;
+  return html`<section class="card" aria-labelledby="discounts">
+<h2 id="discounts">Discounts</h2>
+${discountCodes.map(
+  (code) => html`<form method="post" action="/basket/discount" class="line">
+<input type="hidden" name="code" value="${code}">
+<strong>${code}</strong>
+<button class="quiet" name="remove" value="yes">Remove<span class="unseen"> ${code}</span></button>
+</form>`,
+)}
+<form method="post" action="/basket/discount" class="line">
+<label for="code">Discount code</label>
+<input id="code" name="code" required maxlength="64" autocomplete="off" autocapitalize="characters" spellcheck="false" aria-describedby="code-hint">
+<button class="quiet">Apply</button>
+</form>
+<p id="code-hint" class="hint">For example MIDSUMMER10.</p>
 </section>`;
 }
 

@@ -95,6 +95,31 @@ const TEXTS: Readonly<Record<string, ProblemText>> = {
     happened: 'There is a limit to how many of these one basket may hold, so nothing has changed.',
     next: 'Go to your basket and take fewer.',
   },
+  code_unknown: {
+    heading: 'We do not know this code',
+    happened: 'There is no such discount code.',
+    next: 'Check the spelling; small and capital letters are the same.',
+  },
+  code_expired: {
+    heading: 'This code is too old',
+    happened: 'The time in which this code could be used is over.',
+    next: 'Your basket is as it was.',
+  },
+  code_exhausted: {
+    heading: 'This code is used up',
+    happened: 'Others have used this code as often as it may be used.',
+    next: 'Your basket is as it was. Some uses may come back when other baskets end.',
+  },
+  code_not_applicable: {
+    heading: 'This code does not fit your basket',
+    happened: 'It is for other tickets, or for larger baskets.',
+    next: 'Your basket is as it was.',
+  },
+  code_attempts: {
+    heading: 'That were too many codes',
+    happened: 'So many codes have not worked that we take no more for a while.',
+    next: 'You can pay without one, or try again later.',
+  },
   not_modifiable: {
     heading: 'This cannot be changed',
     happened: 'Whoever sent you the link has chosen this for you.',

@@ -113,6 +113,15 @@ export function registerRoutes(
     return changed.ok ? reply.redirect('/basket', 303) : sendProblem(reply, session, changed.problem);
   });
 
+  const codeBody = Type.Object({ code: Type.String(), remove: Type.Optional(Type.Literal('yes')) });
+  app.post('/basket/discount', { schema: { body: codeBody } }, async (request, reply) => {
+    const session = sessions.find(request.headers.cookie);
+    if (!session.basket) return reply.redirect('/basket', 303);
+    const { code, remove } = request.body;
+    const changed = await (remove === undefined ? api.applyDiscount : api.removeDiscount)(session.basket, code.trim());
+    return changed.ok ? reply.redirect('/basket', 303) : sendProblem(reply, session, changed.problem);
+  });
+
   app.post('/basket/extend', async (request, reply) => {
     const session = sessions.find(request.headers.cookie);
     if (!session.basket) return reply.redirect('/basket', 303);
