@@ -64,7 +64,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     clock,
     async (token) => (await readSession({ shops, sessionKeys }, token)) ?? (await apiKeys.verify(token)),
   );
-  const { limitInvalidClicks, countCodeTries } = await limits(app, config, resources.redis.count);
+  const { limitInvalidClicks, countCodeTries, countAsCalls } = await limits(app, config, resources.redis.count);
   sessionCors(app, async (shopId) => frontendOrigins(await shops.get(shopId)));
   await shedUnderPressure(app, config);
   await openApi(app);
@@ -89,6 +89,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     suspect: resources.suspect,
     commit: openCommitQueue(pool, admission.sawEpoch),
     countCodeTries,
+    countAsCalls,
     startLink: (basket, linkKid) => startLinkOf({ ...linkKeys, shops, publicUrl }, basket, linkKid),
   });
   customerRoutes(app, { pool });

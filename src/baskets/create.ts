@@ -181,7 +181,12 @@ async function tellRedis(
   }
 }
 
-async function replay(deps: CreateDeps, shopId: string, stored: StoredAnswer): Promise<Created | Refusal> {
+/** The basket and the rest of a creation's answer as it was first given. */
+export async function replay(
+  deps: Pick<CreateDeps, 'pool'>,
+  shopId: string,
+  stored: StoredAnswer,
+): Promise<Created | Refusal> {
   const { basketId, sequence } = stored;
   const basket =
     basketId === null || sequence === null ? null : await readSnapshot(deps.pool, shopId, basketId, sequence);

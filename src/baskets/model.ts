@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import type { CodeWithTerms } from '../catalogue/index.ts';
 import { type BasketRow, type BasketStatus, liveStatuses, type StockTake } from '../holds/index.ts';
-import { Id, Nullable, OneOf, strict, Time } from '../http/schema.ts';
+import { Id, Nullable, OneOf, Problem, Shared, strict, Time } from '../http/schema.ts';
 import type { Amounts, TaxMode } from '../money/index.ts';
 
 const maxQuantity = 10_000;
@@ -95,6 +95,20 @@ export const CreateBasketBody = Type.Object(
   { $id: 'CreateBasket', ...strict },
 );
 export type CreateBasketRequest = Static<typeof CreateBasketBody>;
+
+/** The request that creates many. What each entry holds is checked entry by entry: a bad one is refused alone. */
+export const CreateBasketsBody = Type.Object(
+  {
+    baskets: Type.Array(
+      Type.Unsafe<unknown>({
+        anyOf: [{ $ref: 'CreateBasket#' }, {}],
+        description: 'As the body of POST /v1/baskets. What is not like that is refused by itself.',
+      }),
+      { minItems: 1, maxItems: 500 },
+    ),
+  },
+  strict,
+);
 
 /** What a merge patch of a basket must leave: the part of it that may be changed. */
 export const PatchableBasket = Type.Pick(CreateBasketBody, [
@@ -190,6 +204,17 @@ export const BasketAnswer = Type.Object(
   { $id: 'Basket' },
 );
 export type BasketAnswer = Static<typeof BasketAnswer>;
+
+/** What became of each entry of a batch, in their order. */
+export const BatchAnswer = Type.Object({
+  results: Type.Array(
+    Type.Object({
+      status: Type.Integer({ description: 'What POST /v1/baskets answers: 201, or the status of the problem.' }),
+      basket: Type.Optional(Shared(BasketAnswer)),
+      problem: Type.Optional(Shared(Problem)),
+    }),
+  ),
+});
 
 /** A line of a basket, with price, tax and name as they were when it was added. */
 export type BasketLine = Static<typeof Line> & { stockId: string; taxRateTenThousandths: number } & Amounts;

@@ -5,9 +5,9 @@ import { isRefusal, type Refusal } from '../errors.ts';
 import { callerOfRequest, shopCaller } from '../http/access.ts';
 import type { Api } from '../http/api.ts';
 import { makeCursor, readCursor } from '../http/cursor.ts';
-import { idempotencyKeyOf } from '../http/idempotency.ts';
-import type { CountCodeTries } from '../http/limits.ts';
-import { RefusalError, schemaRefusal, sendProblem } from '../http/problems.ts';
+import { idempotencyKeyOf, idempotencyKeysOf } from '../http/idempotency.ts';
+import type { CountAsCalls, CountCodeTries } from '../http/limits.ts';
+import { problemBody, RefusalError, schemaRefusal, sendProblem } from '../http/problems.ts';
 import {
   Id,
   mergePatchOf,
@@ -22,14 +22,18 @@ import {
 import type { Keyring } from '../platform/crypto.ts';
 import { mergePatch } from '../shops/index.ts';
 import { applyCode, removeCode } from './apply.ts';
+import { createBaskets } from './batch.ts';
 import { type Answered, type BasketCaller, type Conditions, cancelBasket, getBasket, patchBasket } from './change.ts';
-import { type CreateDeps, createBasket } from './create.ts';
+import { type CreateDeps, type Created, createBasket } from './create.ts';
 import { editBasket, extendBasket } from './edit.ts';
 import {
   type Basket,
   BasketAnswer,
+  BatchAnswer,
   CodeBody,
   CreateBasketBody,
+  type CreateBasketRequest,
+  CreateBasketsBody,
   codeParams,
   LineBody,
   PatchableBasket,
@@ -45,10 +49,14 @@ export type BasketRouteDeps = CreateDeps & {
   countCodeTries: CountCodeTries;
   /** The start link of a basket, signed with this key. */
   startLink: (basket: Basket, linkKid: string) => Promise<string>;
+  countAsCalls: CountAsCalls;
 };
 
 export const basketParams = Type.Object({ id: Id });
 const lineParams = Type.Object({ id: Id, lineId: Id });
+const batchBodyBytes = 1024 * 1024;
+/** One object for all requests: what is compiled for it is found again by it. */
+const entryOfBatch = Shared(CreateBasketBody);
 export const basketRefusals = problemResponses(400, 401, 403, 404, 409, 410, 412, 422, 429, 503);
 
 /** Who calls a basket route: a back end with a shop, or a session. */
@@ -88,6 +96,15 @@ export function basketHeaders(reply: FastifyReply, basket: Basket, replayed: boo
   return reply.header('etag', `"${basket.version}"`);
 }
 
+/** A created basket as its creator is shown it. */
+async function showCreated(
+  { startLink }: Pick<BasketRouteDeps, 'startLink'>,
+  { basket, answer }: Created,
+): Promise<BasketAnswer> {
+  const shown = showBasket(basket, basket.createdAt, 'backEnd');
+  return answer.linkKid === null ? shown : { ...shown, startBasketUrl: await startLink(basket, answer.linkKid) };
+}
+
 /** Whether the basket in the path exists for the caller, for a 404 in place of a 400. */
 export function basketExists(pool: pg.Pool): (request: FastifyRequest) => Promise<boolean> {
   return async (request) => {
@@ -106,7 +123,7 @@ function lineExists(pool: pg.Pool): (request: FastifyRequest) => Promise<boolean
 }
 
 /**
- * `POST` and `GET /v1/baskets`, `GET` and `PATCH /v1/baskets/{id}`, `GET …/timeline`, `POST …/lines`, `PATCH` and `DELETE
+ * `POST` and `GET /v1/baskets`, `POST /v1/baskets/batch`, `GET` and `PATCH /v1/baskets/{id}`, `GET …/timeline`, `POST …/lines`, `PATCH` and `DELETE
  * …/lines/{lineId}`, `POST …/codes`, `DELETE …/codes/{type}/{code}`, `POST …/extend`, `POST …/cancel`.
  */
 export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
@@ -132,14 +149,50 @@ export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
       if (isRefusal(key)) return sendProblem(reply, key);
       const created = await createBasket(deps, caller, request.body, key, () => deps.countCodeTries(request, null));
       if (isRefusal(created)) return sendProblem(reply, created);
-      const { basket, answer, replayed } = created;
-      const shown = showBasket(basket, basket.createdAt, 'backEnd');
+      const { basket, replayed } = created;
       return basketHeaders(reply, basket, replayed)
         .code(201)
         .header('location', `/v1/baskets/${basket.basketId}`)
-        .send(
-          answer.linkKid === null ? shown : { ...shown, startBasketUrl: await deps.startLink(basket, answer.linkKid) },
-        );
+        .send(await showCreated(deps, created));
+    },
+  );
+
+  app.post(
+    '/v1/baskets/batch',
+    {
+      bodyLimit: batchBodyBytes,
+      config: { access: { scopes: ['baskets:write'] }, batchOf: 'baskets' },
+      schema: {
+        tags: ['Baskets'],
+        summary: 'Create up to 500 baskets, each on its own',
+        operationId: 'createBaskets',
+        body: CreateBasketsBody,
+        response: { 200: BatchAnswer, ...basketRefusals },
+      },
+    },
+    async (request, reply) => {
+      const caller = shopCaller(request);
+      const { baskets } = request.body;
+      const keys = idempotencyKeysOf(request, caller);
+      if (isRefusal(keys)) return sendProblem(reply, keys);
+      await deps.countAsCalls(request, reply, baskets.length);
+      const check = request.compileValidationSchema(entryOfBatch);
+      const entries = baskets.map((entry) =>
+        check(entry) ? (entry as CreateBasketRequest) : schemaRefusal(check.errors?.[0], 'body'),
+      );
+      const countTries = () => deps.countCodeTries(request, null);
+      const created = await createBaskets(deps, caller, entries, keys, countTries, (error) =>
+        request.log.error({ err: error }, 'an entry of a batch failed'),
+      );
+      const results = await Promise.all(
+        created.map(async (one) => {
+          if (!isRefusal(one)) return { status: 201, basket: await showCreated(deps, one) };
+          const problem = problemBody(one, app.publicUrl, request.id);
+          return { status: problem.status, problem };
+        }),
+      );
+      if (created.every((one) => !isRefusal(one) && one.replayed)) reply.header('idempotent-replayed', 'true');
+      return reply.send({ results });
     },
   );
 

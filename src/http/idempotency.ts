@@ -1,14 +1,19 @@
 import canonicalize from 'canonicalize';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type pg from 'pg';
-import { type Refusal, refuse } from '../errors.ts';
+import { isRefusal, type Refusal, refuse } from '../errors.ts';
 import { sha256 } from '../platform/crypto.ts';
 import { hasSqlState, type Queryable, sqlState } from '../platform/postgres.ts';
 import type { ApiCaller, SessionCaller } from './access.ts';
 
 declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The list in the body each entry of which is a request of its own. */
+    batchOf?: string;
+  }
   interface FastifyRequest {
-    fingerprint: Buffer | null;
+    /** Of the body, or of a batch one for each entry. */
+    fingerprints: Buffer[] | null;
   }
 }
 
@@ -17,11 +22,18 @@ declare module 'fastify' {
  * its answer also when the next version of the service has other defaults.
  */
 export function fingerprintBodies(app: FastifyInstance): void {
-  app.decorateRequest('fingerprint', null);
+  app.decorateRequest('fingerprints', null);
   app.addHook('preValidation', async (request) => {
     if (request.headers['idempotency-key'] === undefined) return;
-    request.fingerprint = sha256(canonicalize(request.body) ?? '');
+    request.fingerprints = partsOf(request).map((part) => sha256(canonicalize(part) ?? ''));
   });
+}
+
+function partsOf({ body, routeOptions }: FastifyRequest): unknown[] {
+  const { batchOf } = routeOptions.config;
+  if (batchOf === undefined) return [body];
+  const entries: unknown = typeof body === 'object' && body !== null ? Reflect.get(body, batchOf) : undefined;
+  return Array.isArray(entries) ? entries : [];
 }
 
 /** A request's idempotency key in its scope, and the fingerprint of the request that used it. */
@@ -42,24 +54,44 @@ export type StoredAnswer = {
  * The Idempotency-Key of a request (IETF draft-ietf-httpapi-idempotency-key-header-07; a bare value is taken too), or
  * null when it has none. Scope: shop, partner, method, path and key.
  */
-export function idempotencyKeyOf(
-  request: FastifyRequest,
-  caller: (ApiCaller & { shopId: string }) | SessionCaller,
-): IdempotencyKey | Refusal | null {
+export function idempotencyKeyOf(request: FastifyRequest, caller: KeyOwner): IdempotencyKey | Refusal | null {
+  const given = givenKey(request);
+  if (given === null || isRefusal(given)) return given;
+  const [fingerprint] = fingerprintsOf(request);
+  if (fingerprint === undefined) throw new Error('a request of several parts has several keys');
+  return { ...keyInScope(request, caller, given), fingerprint };
+}
+
+/** The same of a batch: a key for each entry, the given one with `#` and the entry's index. */
+export function idempotencyKeysOf(request: FastifyRequest, caller: KeyOwner): IdempotencyKey[] | Refusal | null {
+  const given = givenKey(request);
+  if (given === null || isRefusal(given)) return given;
+  return fingerprintsOf(request).map((fingerprint, at) => ({
+    ...keyInScope(request, caller, `${given}#${at}`),
+    fingerprint,
+  }));
+}
+
+type KeyOwner = (ApiCaller & { shopId: string }) | SessionCaller;
+
+function givenKey(request: FastifyRequest): string | Refusal | null {
   const header = request.headers['idempotency-key'];
   if (header === undefined) return null;
   const names = request.raw.rawHeaders.filter((_, at) => at % 2 === 0).map((name) => name.toLowerCase());
   const twice = names.filter((name) => name === 'idempotency-key').length > 1;
   const bare = typeof header === 'string' ? (/^"(.*)"$/.exec(header)?.[1] ?? header) : '';
-  if (twice || !/^[\x20-\x7E]{1,255}$/.test(bare)) return refuse('invalid_idempotency_key');
-  const { fingerprint } = request;
-  if (fingerprint === null) throw new Error('the fingerprint is taken before the request is handled');
+  return twice || !/^[\x20-\x7E]{1,255}$/.test(bare) ? refuse('invalid_idempotency_key') : bare;
+}
+
+function fingerprintsOf({ fingerprints }: FastifyRequest): Buffer[] {
+  if (fingerprints === null) throw new Error('the fingerprint is taken before the request is handled');
+  return fingerprints;
+}
+
+function keyInScope(request: FastifyRequest, caller: KeyOwner, key: string): Omit<IdempotencyKey, 'fingerprint'> {
   const owner = caller.kind === 'api' ? ['partner', caller.partner] : ['session', caller.basketId];
-  return {
-    shopId: caller.shopId,
-    keyHash: sha256(JSON.stringify([owner, request.method, request.url.split('?')[0], bare])),
-    fingerprint,
-  };
+  const scope = [owner, request.method, request.url.split('?')[0], key];
+  return { shopId: caller.shopId, keyHash: sha256(JSON.stringify(scope)) };
 }
 
 /**
@@ -104,24 +136,36 @@ export async function runOnce(
 }
 
 /** The stored answer of a key: null when there is none, a refusal when the key was used for another request. */
-export async function findAnswer(
+export async function findAnswer(db: Queryable, key: IdempotencyKey): Promise<FoundAnswer> {
+  return (await findAnswers(db, key.shopId, [key]))[0] ?? null;
+}
+
+type FoundAnswer = (StoredAnswer & { replayed: true }) | Refusal | null;
+
+/** The same of several keys of one shop, in their order. */
+export async function findAnswers(
   db: Queryable,
-  key: IdempotencyKey,
-): Promise<(StoredAnswer & { replayed: true }) | Refusal | null> {
+  shopId: string,
+  keys: readonly IdempotencyKey[],
+): Promise<FoundAnswer[]> {
   const { rows } = await db.query<{
+    key_hash: Buffer;
     fingerprint: Buffer;
     status: number | null;
     basket_id: string | null;
     sequence: number | null;
     answer: Record<string, unknown>;
   }>(
-    `SELECT fingerprint, status, basket_id, sequence, answer FROM idempotency_keys
-     WHERE shop_id = $1 AND key_hash = $2 AND created_at >= now() - interval '7 days'`,
-    [key.shopId, key.keyHash],
+    `SELECT key_hash, fingerprint, status, basket_id, sequence, answer FROM idempotency_keys
+     WHERE shop_id = $1 AND key_hash = ANY($2) AND created_at >= now() - interval '7 days'`,
+    [shopId, keys.map(({ keyHash }) => keyHash)],
   );
-  const [row] = rows;
-  if (row === undefined) return null;
-  if (!row.fingerprint.equals(key.fingerprint)) return refuse('idempotency_key_reused');
-  if (row.status === null) return null;
-  return { status: row.status, basketId: row.basket_id, sequence: row.sequence, answer: row.answer, replayed: true };
+  const stored = new Map(rows.map((row) => [row.key_hash.toString('hex'), row]));
+  return keys.map((key) => {
+    const row = stored.get(key.keyHash.toString('hex'));
+    if (row === undefined) return null;
+    if (!row.fingerprint.equals(key.fingerprint)) return refuse('idempotency_key_reused');
+    if (row.status === null) return null;
+    return { status: row.status, basketId: row.basket_id, sequence: row.sequence, answer: row.answer, replayed: true };
+  });
 }

@@ -1,5 +1,5 @@
 import rateLimit, { type FastifyRateLimitStore, normalizeIP } from '@fastify/rate-limit';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { LRUCache } from 'lru-cache';
 import type { Config } from '../config.ts';
 import { type Refusal, refuse } from '../errors.ts';
@@ -30,6 +30,12 @@ export type CodeTries = {
 /** Asks how many tries of codes have failed until now. */
 export type CountCodeTries = (request: FastifyRequest, basketId: string | null) => Promise<CodeTries>;
 
+/**
+ * Has a request that does the work of several calls counted as so many; it was counted as one already. Throws
+ * `rate_limited` when these are more than its credential has left.
+ */
+export type CountAsCalls = (request: FastifyRequest, reply: FastifyReply, calls: number) => Promise<void>;
+
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 const maxFailedOnBasket = 10;
@@ -41,15 +47,15 @@ const maxKeys = 100_000;
 
 /**
  * Limits what a credential may call in a minute on the routes registered after it, with `RateLimit-*` headers, but for
- * those whose config says `rateLimit: false`; gives the limits of clicks on invalid links and of codes that do not work.
- * All replicas count together; one that cannot counts alone, and it always has: what was counted before Redis went away
+ * those whose config says `rateLimit: false`; gives the limits of clicks on invalid links and of codes that do not work,
+ * and what counts a request as several calls. All replicas count together; one that cannot counts alone, and it always has: what was counted before Redis went away
  * is not forgotten.
  */
 export async function limits(
   app: FastifyInstance,
   config: Pick<Config, 'rateLimitMax' | 'rateLimitClicks'>,
   countCalls: CountCalls,
-): Promise<{ limitInvalidClicks: LimitInvalidClicks; countCodeTries: CountCodeTries }> {
+): Promise<{ limitInvalidClicks: LimitInvalidClicks; countCodeTries: CountCodeTries; countAsCalls: CountAsCalls }> {
   const own = new LRUCache<string, { count: number; endsAtMs: number }>({ max: maxKeys });
 
   function ownCount(key: string, windowMs: number): { count: number; endsAtMs: number } {
@@ -79,7 +85,7 @@ export async function limits(
     timeWindow: minuteMs,
     max: config.rateLimitMax,
     enableDraftSpec: true,
-    keyGenerator: (request) => `rate:call:${credentialOf(request)}`,
+    keyGenerator: callKeyOf,
     allowList: (request) => config.rateLimitMax === 0 || request.caller === null,
     errorResponseBuilder: () => new RefusalError(refuse('rate_limited')),
   });
@@ -114,8 +120,18 @@ export async function limits(
       },
     };
   }
-  return { limitInvalidClicks, countCodeTries };
+
+  async function countAsCalls(request: FastifyRequest, reply: FastifyReply, calls: number): Promise<void> {
+    if (config.rateLimitMax === 0 || calls === 1) return;
+    const { current, ttl } = await count(callKeyOf(request), minuteMs, calls - 1);
+    reply.header('ratelimit-remaining', Math.max(0, config.rateLimitMax - current));
+    if (current <= config.rateLimitMax) return;
+    throw new RefusalError(refuse('rate_limited', { retryAfterSeconds: Math.ceil(ttl / 1000) }));
+  }
+  return { limitInvalidClicks, countCodeTries, countAsCalls };
 }
+
+const callKeyOf = (request: FastifyRequest) => `rate:call:${credentialOf(request)}`;
 
 /** What is limited: an API key, the subject of a JWT or else the token itself, a session. */
 function credentialOf({ caller, headers }: FastifyRequest): string {

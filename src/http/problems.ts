@@ -20,14 +20,14 @@ declare module 'fastify' {
 const soonSeconds = 1;
 
 /** The body of a refusal as RFC 9457 has it. `publicUrl` is where the page about the code is. */
-function problemBody(refusal: Refusal, publicUrl: string, requestId: string): Record<string, unknown> {
+export function problemBody(refusal: Refusal, publicUrl: string, requestId: string) {
   const row = problems[refusal.refused];
   return {
     type: `${publicUrl}/problems/${refusal.refused}`,
-    title: row.title,
+    title: row.title as string,
     status: refusal.status ?? row.status,
     detail: refusal.detail ?? row.text,
-    code: refusal.refused,
+    code: refusal.refused as string,
     requestId,
     ...refusal.extensions,
   };

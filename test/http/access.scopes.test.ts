@@ -51,6 +51,7 @@ const rules: Record<string, string[]> = {
   'GET /v1/creator-codes/{code}': writing,
   'DELETE /v1/creator-codes/{code}': writing,
   'POST /v1/baskets': ['baskets:write'],
+  'POST /v1/baskets/batch': ['baskets:write'],
   'GET /v1/baskets': ['baskets:read'],
   'GET /v1/baskets/{id}': ['baskets:read'],
   'GET /v1/baskets/{id}/timeline': ['baskets:read'],

@@ -39,6 +39,12 @@ const calls: Record<string, () => Promise<Call>> = {
     body: { items },
     other: { items, reference: 'r-1' },
   }),
+  // Of the keys of its entries one would be refused alone.
+  'POST /v1/baskets/batch': async () => ({
+    client: backEnd,
+    path: '/v1/baskets/batch',
+    body: { baskets: [{ items }, { items }] },
+  }),
   'POST /v1/baskets/{id}/lines': async () => {
     const { id } = await createBasket(shop);
     return { client: backEnd, path: `/v1/baskets/${id}/lines`, body: line, other: { ...line, quantity: 2 } };

@@ -15,6 +15,7 @@ export type JsonSchema = {
   additionalProperties?: boolean | JsonSchema;
   unevaluatedProperties?: boolean;
   allOf?: JsonSchema[];
+  anyOf?: JsonSchema[];
   items?: JsonSchema;
   minItems?: number;
   maxItems?: number;

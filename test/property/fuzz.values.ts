@@ -146,6 +146,7 @@ export function validOf(document: ApiDocument, schema: JsonSchema, name: string)
 
 function bySchemaAlone(document: ApiDocument, schema: JsonSchema, name: string): fc.Arbitrary<unknown> {
   if (schema.enum) return fc.constantFrom(...schema.enum);
+  if (schema.anyOf) return fc.oneof(...schema.anyOf.map((one) => validOf(document, one, name)));
   const type = [schema.type].flat().find((type) => type !== 'null');
   switch (type) {
     case 'object':
