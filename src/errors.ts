@@ -88,7 +88,7 @@ export const problems = {
   extension_limit: {
     status: 409,
     title: 'The basket cannot be extended any further',
-    text: 'Its extensions are used up, or it already lives until `extendableUntil`. Start checkout, or let it expire and create a new basket.',
+    text: 'Its extensions are used up, it already lives until `extendableUntil`, or it waits for its activation and no time runs. Start checkout, or let it expire and create a new basket.',
   },
   basket_not_activated: {
     status: 409,
@@ -277,6 +277,11 @@ export const problems = {
     status: 422,
     title: 'The time to live is beyond the shop’s limit',
     text: 'Use a `ttlSeconds` of at most the shop’s `basket.maxLifetimeSeconds`.',
+  },
+  link_expiry_not_allowed: {
+    status: 422,
+    title: 'The link cannot expire at that time',
+    text: 'Use a `linkExpiresAt` between now and 90 days ahead, or leave it out for 7 days.',
   },
   invalid_settings: {
     status: 422,

@@ -22,7 +22,7 @@ import {
   limitsOf,
   refuseCode,
   sameCode,
-  takesOfAll,
+  takesToHold,
 } from './codes.ts';
 import { appliesTo, lockedWithout, withAmounts } from './lines.ts';
 import { type AppliedCode, maxCodesOfType } from './model.ts';
@@ -120,7 +120,7 @@ async function saveCodes(
   pointer: string,
 ): Promise<Changed | Refusal | 'stale'> {
   const { shopId, customerId, content } = basket;
-  const takes = takesOfAll(basket.lines, codes);
+  const takes = takesToHold(basket, basket.lines, codes);
   const limits = limitsOf(codes, customerId);
   const hold = await changeHold(tx, shopId, takesOfBasket(basket), takes, catalogueVersions, limits);
   if (hold.outcome === 'stale') return 'stale';

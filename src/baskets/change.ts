@@ -5,7 +5,7 @@ import type { Caller, SessionCaller } from '../http/access.ts';
 import { type IdempotencyKey, runOnce } from '../http/idempotency.ts';
 import { withTransaction } from '../platform/postgres.ts';
 import type { ShopCache } from '../shops/index.ts';
-import { exhausted, limitsOf, takenFor, takesOfAll } from './codes.ts';
+import { exhausted, limitsOf, takenFor, takesToHold } from './codes.ts';
 import { type AppliedCode, asOf, type Basket, isLive, type PatchableBasket } from './model.ts';
 import { checkDetails } from './rules.ts';
 import {
@@ -217,7 +217,7 @@ async function moveUses(
     if (isRefusal(taken)) return taken;
     codes.push(taken);
   }
-  const takes = takesOfAll(basket.lines, codes);
+  const takes = takesToHold(basket, basket.lines, codes);
   const limits = limitsOf(codes, customerId);
   const hold = await changeHold(tx, basket.shopId, takesOfBasket(basket), takes, new Map(), limits);
   if (hold.outcome === 'stale') throw new Error('no version was asked for');
@@ -230,14 +230,24 @@ async function moveUses(
  * it ended. Baskets that are being paid are left alone.
  */
 export async function supersede(tx: pg.PoolClient, others: readonly Basket[], now: Date): Promise<Basket[]> {
-  const ending = others.filter((other) => {
-    const seen = asOf(other, now);
-    return isLive(seen) && seen.status !== 'checkout';
-  });
+  const ending = supersedable(others, now);
   const [first] = ending;
   if (first === undefined) return [];
   // In one statement: basket by basket, stock rows would be locked out of the order that keeps everybody from deadlock.
   await moveStock(tx, first.shopId, takesOf(ending.flatMap(takesOfBasket)), 'release');
+  return saveSuperseded(tx, ending, now);
+}
+
+/** Those of the customer's other baskets that end when one takes their place. */
+export function supersedable(others: readonly Basket[], now: Date): Basket[] {
+  return others.filter((other) => {
+    const seen = asOf(other, now);
+    return isLive(seen) && seen.status !== 'checkout';
+  });
+}
+
+/** The second half of `supersede`, for a caller who has given back what these baskets hold. */
+export async function saveSuperseded(tx: pg.PoolClient, ending: readonly Basket[], now: Date): Promise<Basket[]> {
   const ended: Basket[] = [];
   for (const basket of ending) ended.push(await saveEnded(tx, basket, now, 'expired', 'superseded'));
   return ended;

@@ -104,15 +104,27 @@ export function takesOfAll(lines: readonly BasketLine[], codes: readonly Applied
   return takesOf([...lines, ...codes.flatMap(({ takes }) => takes)]);
 }
 
+/** What a basket of these lines and codes holds: nothing while it waits for its activation. */
+export function takesToHold(
+  { waiting }: { waiting: boolean },
+  lines: readonly BasketLine[],
+  codes: readonly AppliedCode[],
+): StockTake[] {
+  return waiting ? [] : takesOfAll(lines, codes);
+}
+
+/** Whether no use of a code is left, where so much is available of the stock rows that are short. */
+export function isExhausted({ takes }: AppliedCode, available: ReadonlyMap<string, number>): boolean {
+  return takes.some(({ stockId, quantity }) => (available.get(stockId) ?? Infinity) < quantity);
+}
+
 /** The refusal for a code of which there is no use left, or null: what was short was something else. */
 export function exhausted(
   codes: readonly AppliedCode[],
   available: ReadonlyMap<string, number>,
   pointerOf: (code: AppliedCode) => string,
 ): Refusal | null {
-  const short = codes.find(({ takes }) =>
-    takes.some(({ stockId, quantity }) => (available.get(stockId) ?? Infinity) < quantity),
-  );
+  const short = codes.find((code) => isExhausted(code, available));
   return short ? refuseCode('code_exhausted', pointerOf(short), 'is used up') : null;
 }
 

@@ -1,7 +1,14 @@
 import type pg from 'pg';
 import type { ItemCache } from '../catalogue/index.ts';
 import { isRefusal, type Refusal, refuse } from '../errors.ts';
-import { type Admission, type CommitCreation, type Creation, type CreationOutcome, takesOf } from '../holds/index.ts';
+import {
+  type Admission,
+  type CommitCreation,
+  type Creation,
+  type CreationOutcome,
+  heldBy,
+  takesOf,
+} from '../holds/index.ts';
 import type { ApiCaller } from '../http/access.ts';
 import { findAnswer, type IdempotencyKey, type StoredAnswer } from '../http/idempotency.ts';
 import type { CodeTries } from '../http/limits.ts';
@@ -21,7 +28,7 @@ import {
 } from './codes.ts';
 import { appliesTo, eventIdsOf, priceLines } from './lines.ts';
 import { type AppliedCode, type Basket, type BasketLine, type CreateBasketRequest, toBasket } from './model.ts';
-import { contentOf } from './rules.ts';
+import { contentOf, linkExpiryOf } from './rules.ts';
 import { countLiveBaskets, readSnapshot } from './store.ts';
 
 /** What the creation of baskets works with. */
@@ -48,12 +55,12 @@ type CreateAnswer = { linkKid: string | null };
 const attempts = 3;
 
 /**
- * Creates a basket and holds its stock: the reservation protocol. Rules are checked on what is cached of shop and
+ * Creates a basket and holds its stock, unless it shall wait for its activation: the reservation protocol. Rules are checked on what is cached of shop and
  * catalogue, Redis admits, Postgres decides; a commit that finds the cache old tries again on fresh data. With an
  * idempotency key, an answer that was given before is given again, whatever has changed since.
  *
- * Refusals: `not_found` (no such shop), those of contentOf, findCodes and priceLines, `code_not_applicable`,
- * `code_attempts`, `live_basket_limit`, `insufficient_stock`, `code_exhausted`, `idempotency_key_reused`, `unavailable`.
+ * Refusals: `not_found` (no such shop), those of contentOf, linkExpiryOf, findCodes and priceLines,
+ * `code_not_applicable`, `code_attempts`, `live_basket_limit`, `insufficient_stock`, `code_exhausted`, `idempotency_key_reused`, `unavailable`.
  */
 export async function createBasket(
   deps: CreateDeps,
@@ -110,7 +117,9 @@ async function attempt(
   const pointerOf = (code: AppliedCode) => given.find((one) => sameCode(one, code))?.pointer ?? '';
   const needless = codes.find((code) => !appliesTo(code, lines));
   if (needless) return refuseCode('code_not_applicable', pointerOf(needless), 'takes nothing off these items');
-  const limit = await liveBasketLimit(deps.pool, shop, partner, customerId);
+  const linkExpiresAt = linkExpiryOf(body, now);
+  if (isRefusal(linkExpiresAt)) return linkExpiresAt;
+  const limit = linkExpiresAt === null ? await liveBasketLimit(deps.pool, shop, partner, customerId) : null;
   if (limit) return limit;
 
   const takes = takesOfAll(lines, codes);
@@ -136,11 +145,12 @@ async function attempt(
     maxLifetimeSeconds: shop.basket.maxLifetimeSeconds,
     checkoutSeconds: shop.basket.checkoutSeconds,
     extensions: shop.basket.maxExtensions,
+    linkExpiresAt,
     mayLogIn: caller.scopes.has('customers:login'),
     idempotency: key && { keyHash: key.keyHash, fingerprint: key.fingerprint, answer },
   };
 
-  const admitted = await deps.admission.admit(creation);
+  const admitted = await deps.admission.admit({ ...creation, takes: heldBy(creation) });
   const short = (available: ReadonlyMap<string, number>) =>
     insufficientStock(lines, available) ?? exhausted(codes, available, pointerOf) ?? 'stale';
   if (admitted.outcome === 'sold_out') return short(admitted.available);
@@ -175,7 +185,7 @@ async function tellRedis(
   }
   if (committed.outcome === 'created') {
     const { version, expires_at } = committed.row;
-    await admission.settle([{ ...creation, version, deadline: new Date(expires_at) }]);
+    await admission.settle([{ ...creation, takes: heldBy(creation), version, deadline: new Date(expires_at) }]);
   } else {
     await admission.release([creation]);
   }
@@ -212,7 +222,10 @@ async function liveBasketLimit(
 }
 
 /** Lists the items on stock rows that are short, with what was asked of each row as a whole; null when none is. */
-function insufficientStock(lines: readonly BasketLine[], available: ReadonlyMap<string, number>): Refusal | null {
+export function insufficientStock(
+  lines: readonly BasketLine[],
+  available: ReadonlyMap<string, number>,
+): Refusal | null {
   const requested = new Map(takesOf(lines).map(({ stockId, quantity }) => [stockId, quantity]));
   const short = lines.filter(({ stockId }) => (available.get(stockId) ?? Infinity) < (requested.get(stockId) ?? 0));
   const errors = [...new Map(short.map((line) => [line.itemId, line])).values()].map(({ itemId, stockId }) => ({

@@ -14,7 +14,7 @@ import {
   heldColumns,
   takesOfBasket,
 } from './change.ts';
-import { takesOfAll } from './codes.ts';
+import { takesToHold } from './codes.ts';
 import { type EditTarget, editLines, eventIdsOf, type LineEdit, targetOf } from './lines.ts';
 import type { Basket } from './model.ts';
 import { checkCustom } from './rules.ts';
@@ -62,7 +62,7 @@ async function editOnce(
   const shop = await shopOf(tx, basket);
   const edited = editLines(basket, edit, target, item, shop, now);
   if (isRefusal(edited)) return edited;
-  const [held, takes] = [takesOfBasket(basket), takesOfAll(edited.lines, basket.codes)];
+  const [held, takes] = [takesOfBasket(basket), takesToHold(basket, edited.lines, basket.codes)];
   const catalogueVersions = new Map(item ? [[item.stockId, item.catalogueVersion]] : []);
   const hold = await changeHold(tx, shopId, held, takes, catalogueVersions, []);
   if (hold.outcome === 'stale') return 'stale';
@@ -105,8 +105,11 @@ export function extendBasket(
   });
 }
 
-/** A later end of a basket: not past its longest lifetime, and never earlier than it was. */
-function withinLifetime({ expiresAt, lifetimeEndsAt }: Basket, wanted: Date): Date {
+/**
+ * A later end of a basket: not past its longest lifetime, and never earlier than it was. Of one that waits no time runs.
+ */
+function withinLifetime({ waiting, expiresAt, lifetimeEndsAt }: Basket, wanted: Date): Date {
+  if (waiting) return expiresAt;
   return new Date(Math.max(expiresAt.getTime(), Math.min(wanted.getTime(), lifetimeEndsAt.getTime())));
 }
 

@@ -1,3 +1,4 @@
+export { type Activation, isSoldOut, takeWhatItWaitsFor } from './activation.ts';
 export {
   type Answered,
   type BasketCaller,
@@ -7,9 +8,12 @@ export {
   changeBasket,
   holdOf,
   notLive,
+  saveSuperseded,
+  supersedable,
   supersede,
   takesOfBasket,
 } from './change.ts';
+export { sameCode } from './codes.ts';
 export { customerRoutes } from './customers/routes.ts';
 export { sameLines } from './lines.ts';
 export { maskAccount, maskEmail } from './masking.ts';

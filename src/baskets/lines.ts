@@ -71,6 +71,18 @@ export function priceLines(
   return withAmounts(lines, codes, shop.tax.mode);
 }
 
+/**
+ * Why items may not be sold at this moment to a basket with these codes, whatever their quantities; null when they may.
+ * Refusals: those of saleChecks but for `quantity_limit`, with the items in `errors`.
+ */
+export function notOnSale(
+  items: ReadonlyMap<string, SellableItem>,
+  codes: readonly AppliedCode[],
+  now: Date,
+): Refusal | null {
+  return unsellable(items, new Map(), codes, now);
+}
+
 /** An edit of a basket's lines: one more, or another quantity of one that is there; 0 takes it out. */
 export type LineEdit = { add: WrittenLine } | { lineId: string; quantity: number };
 

@@ -63,14 +63,18 @@ export const maxCodesOfType = 20;
 export const CodeBody = Type.Object({ type: OneOf('discount', 'access', 'creator'), code: Code }, strict);
 export const codeParams = Type.Object({ id: Id, type: CodeBody.properties.type, code: Code });
 
-/** The request that creates a basket. Gift cards and `reserve: "activation"` are not served yet; their defaults may be sent. */
+/** The request that creates a basket. Gift cards are not served yet; their default may be sent. */
 export const CreateBasketBody = Type.Object(
   {
     items: Type.Array(LineBody, { minItems: 1, maxItems: 200 }),
     generateBasketUrl: Type.Boolean({ default: true }),
     customer: Type.Unsafe<Static<typeof CustomerBody> | null>(withDefault(Nullable(CustomerBody), null)),
-    reserve: Type.Unsafe<'creation'>(withDefault(OneOf('creation'), 'creation')),
-    linkExpiresAt: Type.Null({ default: null }),
+    reserve: Type.Unsafe<'creation' | 'activation'>(withDefault(OneOf('creation', 'activation'), 'creation')),
+    linkExpiresAt: Type.Unsafe<string | null>({
+      ...Nullable(Time),
+      default: null,
+      description: 'Only with reserve `activation`: at most 90 days ahead; null: in 7 days',
+    }),
     linkMode: Type.Unsafe<'page' | 'redirect' | null>(withDefault(LinkMode, null)),
     successRedirectUrl: Type.Unsafe<string | null>(withDefault(Nullable(Url), null)),
     failureRedirectUrl: Type.Unsafe<string | null>(withDefault(Nullable(Url), null)),
@@ -189,11 +193,12 @@ export const BasketAnswer = Type.Object(
     custom: AnyData,
     modifiable: Type.Boolean(),
     extensionsLeft: Type.Integer(),
-    extendableUntil: Time,
+    extendableUntil: Nullable(Time),
     serverTime: Time,
     createdAt: Time,
     updatedAt: Time,
     expiresAt: Nullable(Time),
+    linkExpiresAt: Type.Optional(Time),
     activatedAt: Nullable(Time),
     completedAt: Nullable(Time),
     refundedAt: Nullable(Time),
@@ -261,6 +266,10 @@ export type Basket = {
   codes: AppliedCode[];
   content: BasketContent;
   linkGeneration: number;
+  /** Whether it waits for its first activation, or did until it ended: it holds nothing, and ends with its link. */
+  waiting: boolean;
+  /** Until when it waits, or would have. Null: it holds its stock since it was created. */
+  linkExpiresAt: Date | null;
   lifetimeEndsAt: Date;
   ttlSeconds: number;
   checkoutSeconds: number;
@@ -307,6 +316,8 @@ export function toBasket(row: BasketRow): Basket {
     codes: (row.codes ?? []) as AppliedCode[],
     content: row.content as BasketContent,
     linkGeneration: row.link_generation,
+    waiting: row.waiting ?? false,
+    linkExpiresAt: date(row.link_expires_at ?? null),
     lifetimeEndsAt: new Date(row.lifetime_ends_at),
     ttlSeconds: row.ttl_seconds,
     checkoutSeconds: row.checkout_seconds,

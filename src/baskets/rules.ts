@@ -6,6 +6,9 @@ import type { BasketContent, BasketDetails, CreateBasketRequest } from './model.
 
 const maxCustomBytes = 16 * 1024;
 const maxCustomDepth = 8;
+const dayMs = 24 * 60 * 60 * 1000;
+const defaultLinkMs = 7 * dayMs;
+const maxLinkMs = 90 * dayMs;
 
 /**
  * Checks what a schema cannot say of the rest of a creation and gives it in the form that is stored. Refusals:
@@ -33,6 +36,23 @@ export function contentOf(shop: Shop, body: CreateBasketRequest): BasketContent 
     taxMode: shop.tax.mode,
     customer,
   };
+}
+
+/**
+ * Until when a basket waits for its activation, by default for seven days; null for one that does not. Refusals:
+ * `invalid_request` (a time for a link, where the stock is held from the creation on), `link_expiry_not_allowed`.
+ */
+export function linkExpiryOf(
+  { reserve, linkExpiresAt }: Pick<CreateBasketRequest, 'reserve' | 'linkExpiresAt'>,
+  now: Date,
+): Date | null | Refusal {
+  if (reserve === 'creation') {
+    return linkExpiresAt === null ? null : invalid('/linkExpiresAt', 'goes with reserve `activation` alone');
+  }
+  if (linkExpiresAt === null) return new Date(now.getTime() + defaultLinkMs);
+  const expiresAt = new Date(linkExpiresAt);
+  const aheadMs = expiresAt.getTime() - now.getTime();
+  return aheadMs > 0 && aheadMs <= maxLinkMs ? expiresAt : refuse('link_expiry_not_allowed');
 }
 
 /**

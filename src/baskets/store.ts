@@ -57,6 +57,7 @@ type Changeable = Pick<
   | 'codes'
   | 'content'
   | 'linkGeneration'
+  | 'waiting'
   | 'lifetimeEndsAt'
   | 'extensionsLeft'
   | 'customerSetterMayLogIn'
@@ -80,7 +81,7 @@ const changeableColumns = `status = $3, status_reason = $4, customer_id = $5, re
   session_id = $13, session_issued_at = $14, session_customer_id = $15, lease_id = $16,
   expires_at_before_checkout = $17, expires_at = $18, activated_at = $19, completed_at = $20, ended_at = $21,
   late = $22, completion_refused = $23, hold_stock_ids = $24, hold_quantities = $25, event_ids = $26, lines = $27,
-  last_line_number = $28, extensions_left = $29, refunded_at = $30, codes = $31`;
+  last_line_number = $28, extensions_left = $29, refunded_at = $30, codes = $31, waiting = $32`;
 
 function changeableValues(basket: Basket): unknown[] {
   return [
@@ -115,6 +116,7 @@ function changeableValues(basket: Basket): unknown[] {
     basket.extensionsLeft,
     basket.refundedAt,
     JSON.stringify(basket.codes),
+    basket.waiting,
   ];
 }
 
@@ -150,7 +152,7 @@ export async function saveBasket(
                updated_at = date_trunc('milliseconds', now())
              WHERE b.shop_id = $1 AND b.basket_id = $2 RETURNING b.*
            ),
-           announced AS (${announceBaskets('changed', '$32')})
+           announced AS (${announceBaskets('changed', '$33')})
            SELECT row_to_json(changed) AS row FROM changed`,
           [...values, type],
         );
@@ -304,7 +306,7 @@ export async function listBaskets(
   return rows.map(({ row, now }) => ({ basket: asOf(toBasket(row), now), now }));
 }
 
-/** How many live baskets a caller already has: of one customer, or with `customerId` null altogether. */
+/** How many live baskets a caller already has that wait for nothing: of one customer, or with `customerId` null altogether. */
 export async function countLiveBaskets(
   db: Queryable,
   shopId: string,
@@ -314,18 +316,18 @@ export async function countLiveBaskets(
   const { rows } = await db.query<{ count: number }>(
     `SELECT count(*) AS count FROM baskets b
      WHERE b.shop_id = $1 AND b.partner IS NOT DISTINCT FROM $2 AND ($3::text IS NULL OR b.customer_id = $3)
-       AND b.status IN ('open', 'activated', 'checkout') AND b.expires_at > now()`,
+       AND b.status IN ('open', 'activated', 'checkout') AND b.expires_at > now() AND NOT b.waiting`,
     [shopId, partner, customerId],
   );
   return rows[0]?.count ?? 0;
 }
 
-/** The ids of a customer's live baskets. */
+/** The ids of a customer's live baskets, but for those that wait for their activation. */
 export async function liveBasketIdsOf(db: Queryable, shopId: string, customerId: string): Promise<string[]> {
   const { rows } = await db.query<{ basket_id: string }>(
     `SELECT b.basket_id FROM baskets b
      WHERE b.shop_id = $1 AND b.customer_id = $2
-       AND b.status IN ('open', 'activated', 'checkout') AND b.expires_at > now()`,
+       AND b.status IN ('open', 'activated', 'checkout') AND b.expires_at > now() AND NOT b.waiting`,
     [shopId, customerId],
   );
   return rows.map(({ basket_id }) => basket_id);

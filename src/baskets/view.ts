@@ -8,7 +8,7 @@ export type Viewer = 'backEnd' | 'session';
 
 /** The basket as the API shows it. A session sees no `revenueShare`, `ipAddress` or `partner`, and the e-mail masked. */
 export function showBasket(basket: Basket, now: Date, viewer: Viewer): BasketAnswer {
-  const { content } = basket;
+  const { content, waiting } = basket;
   const { email, name, username, usernameId } = content.customer;
   const totals = totalsOf(basket.lines);
   const anyCustomer = basket.customerId !== null || Object.keys(content.customer).length > 0;
@@ -20,7 +20,7 @@ export function showBasket(basket: Basket, now: Date, viewer: Viewer): BasketAns
     statusReason: basket.statusReason,
     version: basket.version,
     currency: content.currency,
-    reserve: 'creation',
+    reserve: basket.linkExpiresAt === null ? 'creation' : 'activation',
     customer: anyCustomer
       ? {
           id: basket.customerId,
@@ -50,11 +50,12 @@ export function showBasket(basket: Basket, now: Date, viewer: Viewer): BasketAns
     custom: content.custom,
     modifiable: content.modifiable,
     extensionsLeft: basket.extensionsLeft,
-    extendableUntil: basket.lifetimeEndsAt.toISOString(),
+    extendableUntil: waiting ? null : basket.lifetimeEndsAt.toISOString(),
     serverTime: now.toISOString(),
     createdAt: basket.createdAt.toISOString(),
     updatedAt: basket.updatedAt.toISOString(),
-    expiresAt: basket.expiresAt.toISOString(),
+    expiresAt: waiting ? null : basket.expiresAt.toISOString(),
+    ...(waiting ? { linkExpiresAt: basket.expiresAt.toISOString() } : {}),
     activatedAt: basket.activatedAt?.toISOString() ?? null,
     completedAt: basket.completedAt?.toISOString() ?? null,
     refundedAt: basket.refundedAt?.toISOString() ?? null,

@@ -51,7 +51,7 @@ const rules: readonly { rule: string; broken: string }[] = [
         OR (b.refunded_at IS NOT NULL AND (r.units, r.amount) IS DISTINCT FROM (b.units::bigint, b.amount::numeric))`,
   },
   {
-    rule: 'what a basket holds, or held, is what its lines and codes take',
+    rule: 'what a basket holds, or held, is what its lines and codes take, and nothing while it waits to be activated',
     broken: `
       WITH line AS (
         SELECT b.shop_id, b.basket_id, t.take ->> 'stockId' AS stock_id, sum((t.take ->> 'quantity')::int) AS quantity
@@ -59,7 +59,7 @@ const rules: readonly { rule: string; broken: string }[] = [
           SELECT json_array_elements(b.lines)
           UNION ALL
           SELECT json_array_elements(c -> 'takes') FROM json_array_elements(b.codes) AS c
-        ) AS t(take) GROUP BY 1, 2, 3
+        ) AS t(take) WHERE NOT b.waiting GROUP BY 1, 2, 3
       ),
       hold AS (
         SELECT b.shop_id, b.basket_id, t.stock_id, t.quantity

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import {
+  type Activation,
   asOf,
   type Basket,
   holdOf,
@@ -8,8 +9,12 @@ import {
   lockCustomer,
   readBasket,
   readSnapshot,
+  sameCode,
   saveBasket,
+  saveSuperseded,
+  supersedable,
   supersede,
+  takeWhatItWaitsFor,
 } from '../baskets/index.ts';
 import { readEvents } from '../catalogue/index.ts';
 import { isRefusal, type ProblemCode, type Refusal, refuse } from '../errors.ts';
@@ -52,6 +57,8 @@ export type Redeemed = {
   sessionExpiresAt: Date;
   redirectUrl: string;
   expiredBasketIds: string[];
+  /** Codes that were used up when a basket that waited was activated. */
+  droppedCodes: string[];
   now: Date;
   replayed: boolean;
 };
@@ -101,7 +108,8 @@ const redemptionChecks: readonly { code: ProblemCode; fails: (attempt: Attempt) 
 /**
  * Redeems a confirmation token, once: the basket is activated and the newest click's session becomes the valid one.
  * Everything happens in one transaction, or nothing does. Refusals: `not_found` for what is not a token of this caller,
- * those of redemptionChecks, `basket_expired`; all with a `redirectUrl` to send the customer to.
+ * those of redemptionChecks, `basket_expired`, and of one that waited those of takeWhatItWaitsFor; all with a
+ * `redirectUrl` to send the customer to.
  */
 export async function redeemConfirmation(
   deps: RedeemDeps,
@@ -138,6 +146,7 @@ export async function redeemConfirmation(
     sessionExpiresAt: new Date(basket.lifetimeEndsAt.getTime() + basket.checkoutSeconds * 1000),
     redirectUrl: shop.frontend.basketUrl,
     expiredBasketIds: result.expiredBasketIds,
+    droppedCodes: result.droppedCodes,
     now: result.now,
     replayed: result.replayed,
   };
@@ -147,6 +156,7 @@ type Done = {
   basket: Basket;
   login: Login;
   expiredBasketIds: string[];
+  droppedCodes: string[];
   ended: Basket[];
   now: Date;
   replayed: boolean;
@@ -187,25 +197,31 @@ async function redeemIn(
       return { ...refusal, extensions: { redirectUrl: shop.frontend.basketUrl } };
     }
 
-    await spend(tx, shopId, confirmation.id);
     const login = loginOf(shop, basket, request.customerId);
-    const activated = await activate(tx, basket, request.customerId, confirmation, login, now);
+    const ofCustomer = { ...basket, customerId: basket.customerId ?? request.customerId };
     const others = [...locked.values()]
       .map((other) => other.basket)
       .filter((other) => {
-        if (other.basketId === basketId) return false;
+        if (other.basketId === basketId || shop.link.otherBaskets === 'keep') return false;
         if (other.customerId === null) return other.basketId === request.currentBasketId && owns(other);
-        return other.customerId === activated.customerId && knowsCustomer(login, activated, request.customerId);
+        return other.customerId === ofCustomer.customerId && knowsCustomer(login, ofCustomer, request.customerId);
       });
-    const ended = shop.link.otherBaskets === 'expire' ? await supersede(tx, others, now) : [];
+    const ending = supersedable(others, now);
+    const hold = basket.waiting ? await takeWhatItWaitsFor(tx, basket, ending, now) : null;
+    if (isRefusal(hold)) return withRedirect(shop, hold, basketId);
+    const ended = hold === null ? await supersede(tx, ending, now) : await saveSuperseded(tx, ending, now);
+    await spend(tx, shopId, confirmation.id);
+    const activated = await activate(tx, basket, request.customerId, confirmation, login, hold, now);
     const expiredBasketIds = ended.map((other) => other.basketId);
-    done = { basket: activated, login, expiredBasketIds, ended, now, replayed: false };
-    const answer = { login, expiredBasketIds, now: now.toISOString() };
+    const dropped = basket.codes.filter((code) => !activated.codes.some((kept) => sameCode(kept, code)));
+    const droppedCodes = dropped.map(({ code }) => code);
+    done = { basket: activated, login, expiredBasketIds, droppedCodes, ended, now, replayed: false };
+    const answer = { login, expiredBasketIds, droppedCodes, now: now.toISOString() };
     return { status: 200, basketId, sequence: activated.sequence, answer };
   });
   if (isRefusal(stored)) return stored;
   if (done) return done;
-  const answer = stored.answer as { login: Login; expiredBasketIds: string[]; now: string };
+  const answer = stored.answer as Pick<Done, 'login' | 'expiredBasketIds'> & { droppedCodes?: string[]; now: string };
   const clock = await readBasket(tx, shopId, basketId);
   const basket = await readSnapshot(tx, shopId, basketId, stored.sequence ?? 0);
   if (clock === null || basket === null) throw new Error('a stored answer lost its basket');
@@ -213,7 +229,7 @@ async function redeemIn(
   if (clock.now.getTime() >= confirmation.issuedAt.getTime() + confirmationTtlMs) {
     return refused(shop, 'confirmation_used', basketId);
   }
-  return { ...answer, basket, ended: [], now: new Date(answer.now), replayed: true };
+  return { droppedCodes: [], ...answer, basket, ended: [], now: new Date(answer.now), replayed: true };
 }
 
 /** `auto` only by whoever may log in, and when a basket is opened again only for somebody who is signed in already. */
@@ -234,6 +250,7 @@ async function activate(
   signedInAs: string | null,
   confirmation: Confirmation,
   login: Login,
+  hold: Activation | null,
   now: Date,
 ): Promise<Basket> {
   const customerId = basket.customerId ?? signedInAs;
@@ -252,8 +269,9 @@ async function activate(
   const lifetimeMs = basket.lifetimeEndsAt.getTime() - basket.createdAt.getTime();
   const lifetimeEndsAt = new Date(now.getTime() + lifetimeMs);
   const atLeast = Math.min(now.getTime() + basket.ttlSeconds * 1000, lifetimeEndsAt.getTime());
-  const expiresAt = new Date(Math.max(basket.expiresAt.getTime(), atLeast));
-  const change = { ...session, status: 'activated' as const, activatedAt: now, lifetimeEndsAt, expiresAt };
+  // Of one that waited no time has run, and its link's end is not its own.
+  const expiresAt = new Date(hold === null ? Math.max(basket.expiresAt.getTime(), atLeast) : atLeast);
+  const change = { ...session, ...hold, status: 'activated' as const, activatedAt: now, lifetimeEndsAt, expiresAt };
   return saveBasket(tx, basket, change, 'basket.activated');
 }
 
@@ -263,7 +281,12 @@ function notOurs(shop: Shop): Refusal {
 }
 
 function refused(shop: Shop, code: ProblemCode, basketId: string): Refusal {
-  return refuse(code, { extensions: { redirectUrl: problemUrl(shop, code, basketId) } });
+  return withRedirect(shop, refuse(code), basketId);
+}
+
+function withRedirect(shop: Shop, refusal: Refusal, basketId: string): Refusal {
+  const redirectUrl = problemUrl(shop, refusal.refused, basketId);
+  return { ...refusal, extensions: { ...refusal.extensions, redirectUrl } };
 }
 
 function problemUrl(shop: Shop, code: ProblemCode, basketId: string | null): string {

@@ -29,6 +29,9 @@ const RedeemAnswer = Type.Object({
   session: Type.Object({ token: Type.String(), expiresAt: Time }),
   redirectUrl: Type.String(),
   expiredBasketIds: Type.Array(Type.String()),
+  droppedCodes: Type.Optional(
+    Type.Array(Type.String(), { description: 'Where there are any: codes that were used up while the basket waited' }),
+  ),
 });
 
 /** `POST /v1/confirmations`: the back channel of the shop front end. */
@@ -59,6 +62,7 @@ export function handoffRoutes(app: Api, deps: RedeemDeps): void {
         session: { token: redeemed.sessionToken, expiresAt: redeemed.sessionExpiresAt.toISOString() },
         redirectUrl: redeemed.redirectUrl,
         expiredBasketIds: redeemed.expiredBasketIds,
+        ...(redeemed.droppedCodes.length > 0 ? { droppedCodes: redeemed.droppedCodes } : {}),
       });
     },
   );

@@ -7,6 +7,7 @@ import {
   type BasketStatus,
   type Creation,
   type CreationOutcome,
+  heldBy,
   liveSql,
   takesOfRow,
 } from './model.ts';
@@ -40,10 +41,11 @@ WITH clock AS (SELECT date_trunc('milliseconds', now()) AS now),
 request AS (
   SELECT * FROM unnest($1::int[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
     $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::int[], $15::int[], $16::int[], $17::int[],
-    $18::boolean[], $19::bytea[], $20::bytea[], $21::text[], $26::text[])
+    $18::boolean[], $19::bytea[], $20::bytea[], $21::text[], $26::text[],
+    $27::timestamptz[])
   AS r(ordinal, shop_id, shop_version, basket_id, partner, customer_id, reference, campaign, hold_stock_ids,
     hold_quantities, event_ids, lines, content, ttl_seconds, max_lifetime_seconds, checkout_seconds, extensions,
-    may_log_in, key_hash, fingerprint, answer, codes)
+    may_log_in, key_hash, fingerprint, answer, codes, link_expires_at)
 ),
 take AS (
   SELECT r.shop_id, t.* FROM unnest($22::int[], $23::text[], $24::int[], $25::bigint[])
@@ -90,7 +92,7 @@ taken AS (
   UPDATE stock s SET held = s.held + t.quantity
   FROM (
     SELECT t.shop_id, t.stock_id, sum(t.quantity)::int AS quantity
-    FROM take t JOIN accepted a ON a.ordinal = t.ordinal GROUP BY t.shop_id, t.stock_id
+    FROM take t JOIN accepted a ON a.ordinal = t.ordinal WHERE t.quantity > 0 GROUP BY t.shop_id, t.stock_id
   ) t
   WHERE s.shop_id = t.shop_id AND s.stock_id = t.stock_id
 ),
@@ -98,12 +100,13 @@ created AS (
   INSERT INTO baskets (shop_id, basket_id, partner, status, version, sequence, customer_id, reference, campaign,
     hold_stock_ids, hold_quantities, event_ids, lines, content, link_generation, lifetime_ends_at, ttl_seconds,
     checkout_seconds, extensions_left, creator_may_log_in, customer_setter_may_log_in, link_minter_may_log_in,
-    created_at, updated_at, expires_at, codes)
+    created_at, updated_at, expires_at, codes, link_expires_at, waiting)
   SELECT a.shop_id, a.basket_id, a.partner, 'open', 1, 1, a.customer_id, a.reference, a.campaign,
     a.hold_stock_ids::text[], a.hold_quantities::int[], a.event_ids::text[], a.lines::json, a.content::json,
     (service_state.epoch::bigint << 32) + 1, clock.now + a.max_lifetime_seconds * interval '1 second', a.ttl_seconds,
     a.checkout_seconds, a.extensions, a.may_log_in, a.may_log_in, a.may_log_in, clock.now, clock.now,
-    clock.now + a.ttl_seconds * interval '1 second', a.codes::json
+    coalesce(a.link_expires_at, clock.now + a.ttl_seconds * interval '1 second'), a.codes::json, a.link_expires_at,
+    a.link_expires_at IS NOT NULL
   FROM accepted a, clock, service_state
   RETURNING *
 ),
@@ -158,8 +161,14 @@ export async function commitCreations(
 
 function parametersOf(creations: readonly Creation[]): unknown[] {
   const column = <T>(value: (creation: Creation) => T) => creations.map(value);
-  const takes = creations.flatMap(({ takes, catalogueVersions }, ordinal) =>
-    takes.map((take, at) => ({ ...take, ordinal, catalogueVersion: catalogueVersions[at] })),
+  // One that waits takes nothing, but what it was decided on must be true all the same.
+  const takes = creations.flatMap(({ takes, catalogueVersions, linkExpiresAt }, ordinal) =>
+    takes.map(({ stockId, quantity }, at) => ({
+      ordinal,
+      stockId,
+      quantity: linkExpiresAt === null ? quantity : 0,
+      catalogueVersion: catalogueVersions[at],
+    })),
   );
   // Array literals: unnest would flatten arrays of arrays. Ids have no character that would need quoting.
   const literal = (values: readonly (string | number)[]) => `{${values.join(',')}}`;
@@ -172,8 +181,8 @@ function parametersOf(creations: readonly Creation[]): unknown[] {
     column(({ customerId }) => customerId),
     column(({ reference }) => reference),
     column(({ campaign }) => campaign),
-    column(({ takes }) => literal(takes.map(({ stockId }) => stockId))),
-    column(({ takes }) => literal(takes.map(({ quantity }) => quantity))),
+    column((creation) => literal(heldBy(creation).map(({ stockId }) => stockId))),
+    column((creation) => literal(heldBy(creation).map(({ quantity }) => quantity))),
     column(({ eventIds }) => literal(eventIds.map((eventId) => `"${eventId}"`))),
     column(({ lines }) => JSON.stringify(lines)),
     column(({ content }) => JSON.stringify(content)),
@@ -190,6 +199,7 @@ function parametersOf(creations: readonly Creation[]): unknown[] {
     takes.map(({ quantity }) => quantity),
     takes.map(({ catalogueVersion }) => catalogueVersion),
     column(({ codes }) => JSON.stringify(codes)),
+    column(({ linkExpiresAt }) => linkExpiresAt),
   ];
 }
 

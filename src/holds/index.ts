@@ -8,6 +8,7 @@ export {
   type BasketStatus,
   type Creation,
   type CreationOutcome,
+  heldBy,
   liveStatuses,
   type StockLimit,
   type StockTake,
@@ -15,5 +16,5 @@ export {
 } from './model.ts';
 export { type CommitCreation, openCommitQueue } from './queue.ts';
 export { compareHolds, compareRows, reconcile } from './reconcile.ts';
-export { changeHold, moveStock, stockKeeper } from './stock.ts';
+export { changeHold, findShort, moveStock, stockKeeper } from './stock.ts';
 export { startSweeper } from './sweeper.ts';

@@ -59,8 +59,10 @@ export type BasketRow = {
   late: boolean;
   completion_refused: boolean;
   last_line_number: number;
-  /** Snapshots of before there were codes have none. */
+  // Snapshots from before migrations 14 and 15 lack these.
   codes?: unknown;
+  waiting?: boolean;
+  link_expires_at?: string | null;
 };
 
 /** A basket about to be committed, with what was read of the shop and the catalogue to decide on it. */
@@ -85,6 +87,8 @@ export type Creation = {
   maxLifetimeSeconds: number;
   checkoutSeconds: number;
   extensions: number;
+  /** The end of a basket that waits for its activation: it takes nothing yet. Null: it takes its stock now. */
+  linkExpiresAt: Date | null;
   /** Whether the creator may log the customer in. */
   mayLogIn: boolean;
   idempotency: { keyHash: Buffer; fingerprint: Buffer; answer: Record<string, unknown> } | null;
@@ -104,6 +108,11 @@ export function takesOf(lines: readonly { stockId: string; quantity: number }[])
   return [...sums]
     .map(([stockId, quantity]) => ({ stockId, quantity }))
     .sort((a, b) => (a.stockId < b.stockId ? -1 : 1));
+}
+
+/** What a basket holds from its creation on. */
+export function heldBy({ takes, linkExpiresAt }: Pick<Creation, 'takes' | 'linkExpiresAt'>): StockTake[] {
+  return linkExpiresAt === null ? takes : [];
 }
 
 /** What a basket's row holds, or held before it ended. */

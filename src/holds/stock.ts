@@ -113,6 +113,21 @@ export async function moveStock(
   return rows[0]?.moved === takes.length;
 }
 
+/** The stock rows that have less than this at this moment, with what they have. Takes no lock. */
+export async function findShort(
+  db: Queryable,
+  shopId: string,
+  takes: readonly StockTake[],
+): Promise<Map<string, number>> {
+  const { rows } = await db.query<{ stock_id: string; available: number }>(
+    `SELECT s.stock_id, greatest(0, s.capacity - s.held - s.sold) AS available
+     FROM stock s JOIN unnest($2::text[], $3::int[]) AS t(stock_id, quantity) ON t.stock_id = s.stock_id
+     WHERE s.shop_id = $1 AND s.held + s.sold + t.quantity > s.capacity`,
+    [shopId, takes.map(({ stockId }) => stockId), takes.map(({ quantity }) => quantity)],
+  );
+  return new Map(rows.map(({ stock_id, available }) => [stock_id, available]));
+}
+
 /** What became of a change of a hold. `stale`: an item that it was decided on has changed since it was read. */
 type HoldChange = { outcome: 'changed' } | { outcome: 'short'; available: Map<string, number> } | { outcome: 'stale' };
 

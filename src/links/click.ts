@@ -90,19 +90,20 @@ export function logsIn(shop: Shop, basket: Basket): boolean {
 
 /**
  * How a click is answered: as the basket or else the shop asks for, and where neither does with the page when somebody
- * would be logged in, because a link that logs in must be pressed by a person.
+ * would be logged in or stock taken, because such a link must be pressed by a person.
  */
 export function linkModeOf(shop: Shop, basket: Basket): { mode: 'page' | 'redirect'; askedFor: boolean } {
   const asked = basket.content.linkMode ?? shop.link.mode;
   if (asked !== null) return { mode: asked, askedFor: true };
-  return { mode: logsIn(shop, basket) ? 'page' : 'redirect', askedFor: false };
+  return { mode: logsIn(shop, basket) || basket.linkExpiresAt !== null ? 'page' : 'redirect', askedFor: false };
 }
 
 /**
- * The latest moment that a basket can live until, by the settings at its creation; its links say nothing after it. Twice
- * the lifetime, because the first activation starts the lifetime anew, and the time for paying.
+ * The latest moment that a basket can live until, by the settings at its creation; its links say nothing after it: the
+ * latest moment of its first activation, which starts the lifetime anew, that lifetime, and the time for paying.
  */
 export function outerExpiry(basket: Basket): Date {
   const lifetimeMs = basket.lifetimeEndsAt.getTime() - (basket.activatedAt ?? basket.createdAt).getTime();
-  return new Date(basket.createdAt.getTime() + 2 * lifetimeMs + basket.checkoutSeconds * 1000);
+  const latestActivationMs = basket.linkExpiresAt?.getTime() ?? basket.createdAt.getTime() + lifetimeMs;
+  return new Date(latestActivationMs + lifetimeMs + basket.checkoutSeconds * 1000);
 }

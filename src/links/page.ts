@@ -9,6 +9,7 @@ type ContinueView = {
   items: readonly { name: string; quantity: number }[];
   events: readonly { name: string; startsAt: Date | null }[];
   heldUntil: Date | null;
+  soldOut: boolean;
   account: string | null;
   total: string | null;
 };
@@ -43,8 +44,9 @@ const EVENT_FORMATS = formatsByLocale({ ...HELD_UNTIL, weekday: 'long' });
 
 /**
  * The page between a start link and the shop: what is in the basket and one button that POSTs to the address the page
- * was read from. `locale` is BCP 47; `heldUntil` null says that nothing is held yet; `account` is already masked
- * (`maskAccount` of the baskets) and `total` already formatted. The same view always gives the same bytes.
+ * was read from. `locale` is BCP 47; `heldUntil` null says that nothing is held yet; with `soldOut` there is no button,
+ * since nothing could be held; `account` is already masked (`maskAccount` of the baskets) and `total` already formatted.
+ * The same view always gives the same bytes.
  */
 export function continuePage(view: ContinueView): string {
   const texts = textsFor(view.locale);
@@ -56,10 +58,7 @@ export function continuePage(view: ContinueView): string {
 <p>${holdLine(view, texts)}</p>
 ${itemSection(view, texts)}
 ${eventSection(view, texts)}
-<form method="post">
-${view.account === null ? null : html`<p>${texts.continueAs(isolated(view.account))} ${texts.notYou}</p>`}
-<button type="submit">${texts.continueTo(shop)}</button>
-</form>
+${view.soldOut ? null : buttonSection(view, texts)}
 <p class="quiet">${texts.keepToYourself}</p>
 ${supportLine(view.supportUrl, texts)}`,
   });
@@ -86,7 +85,15 @@ ${supportLine(view.supportUrl, texts)}
 
 function holdLine(view: ContinueView, texts: Texts): Html | string {
   if (view.items.length === 0) return texts.noItems;
+  if (view.soldOut) return texts.soldOut;
   return view.heldUntil ? texts.heldUntil(time(view.heldUntil, HELD_UNTIL_FORMATS, texts)) : texts.notHeldYet;
+}
+
+function buttonSection({ account, shopName }: ContinueView, texts: Texts): Html {
+  return html`<form method="post">
+${account === null ? null : html`<p>${texts.continueAs(isolated(account))} ${texts.notYou}</p>`}
+<button type="submit">${texts.continueTo(isolated(shopName))}</button>
+</form>`;
 }
 
 function itemSection(view: ContinueView, texts: Texts): Html | null {

@@ -7,6 +7,7 @@ import {
   basketExists,
   basketParams,
   basketRefusals,
+  isSoldOut,
   maskAccount,
   type OpeningCounter,
 } from '../baskets/index.ts';
@@ -115,7 +116,7 @@ export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
       return reply
         .header('content-security-policy', contentSecurityPolicy({ formActionOrigins: frontendOrigins(shop) }))
         .type('text/html; charset=utf-8')
-        .send(continuePageOf(click));
+        .send(continuePageOf(click, basket.waiting && (await isSoldOut(deps.pool, basket))));
     };
     const press = async (request: FastifyRequest, reply: FastifyReply, follow: () => Promise<Click>) => {
       if (isCrossSite(request.headers, deps.publicUrl)) {
@@ -197,7 +198,7 @@ function isPassed(name: string, passParams: readonly string[]): boolean {
   );
 }
 
-function continuePageOf({ shop, basket, events }: Extract<Click, { outcome: 'proven' }>): string {
+function continuePageOf({ shop, basket, events }: Extract<Click, { outcome: 'proven' }>, soldOut: boolean): string {
   const { content } = basket;
   const locale = content.locale ?? shop.locale;
   return continuePage({
@@ -206,7 +207,8 @@ function continuePageOf({ shop, basket, events }: Extract<Click, { outcome: 'pro
     supportUrl: shop.supportUrl,
     items: basket.lines,
     events,
-    heldUntil: basket.expiresAt,
+    heldUntil: basket.waiting ? null : basket.expiresAt,
+    soldOut,
     account: maskAccount(content.customer),
     total: formatMoney(totalsOf(basket.lines).total, content.currency, locale),
   });

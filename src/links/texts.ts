@@ -12,6 +12,7 @@ type Wording = {
   events: string;
   heldUntil: (time: Html) => Html;
   notHeldYet: string;
+  soldOut: string;
   continueAs: (account: Html) => Html;
   notYou: string;
   keepToYourself: string;
@@ -45,6 +46,8 @@ const en: Wording = {
   events: 'Events',
   heldUntil: (time) => html`Held for you until ${time}.`,
   notHeldYet: 'Nothing is held yet. It will be held for you when you continue.',
+  soldOut:
+    'Sorry, not all of this is available at the moment. Keep your link and open it again later: it works as soon as everything is available again.',
   continueAs: (account) => html`You will continue as ${account}.`,
   notYou: 'If this is not you, close this page.',
   keepToYourself: 'This link is meant for you alone. Please do not pass it on.',
@@ -115,6 +118,8 @@ const de: Wording = {
   events: 'Veranstaltungen',
   heldUntil: (time) => html`Für Sie reserviert bis ${time}.`,
   notHeldYet: 'Noch ist nichts reserviert. Die Artikel werden für Sie reserviert, sobald Sie fortfahren.',
+  soldOut:
+    'Leider ist im Moment nicht alles davon verfügbar. Behalten Sie Ihren Link und öffnen Sie ihn später noch einmal: Er funktioniert, sobald alles wieder verfügbar ist.',
   continueAs: (account) => html`Sie fahren fort als ${account}.`,
   notYou: 'Wenn Sie das nicht sind, schließen Sie diese Seite.',
   keepToYourself: 'Dieser Link ist nur für Sie bestimmt. Bitte geben Sie ihn nicht weiter.',
@@ -187,6 +192,8 @@ const fr: Wording = {
   events: 'Événements',
   heldUntil: (time) => html`Réservé pour vous jusqu’au ${time}.`,
   notHeldYet: 'Rien n’est encore réservé. Les articles le seront pour vous dès que vous continuerez.',
+  soldOut:
+    'Désolé, tout n’est pas disponible pour le moment. Gardez votre lien et ouvrez-le de nouveau plus tard : il fonctionnera dès que tout sera de nouveau disponible.',
   continueAs: (account) => html`Vous allez continuer en tant que ${account}.`,
   notYou: 'Si ce n’est pas vous, fermez cette page.',
   keepToYourself: 'Ce lien vous est destiné personnellement. Merci de ne pas le transmettre.',
@@ -258,6 +265,8 @@ const nl: Wording = {
   events: 'Evenementen',
   heldUntil: (time) => html`Voor u gereserveerd tot ${time}.`,
   notHeldYet: 'Er is nog niets gereserveerd. De artikelen worden voor u gereserveerd zodra u doorgaat.',
+  soldOut:
+    'Helaas is op dit moment niet alles beschikbaar. Bewaar uw link en open hem later opnieuw: hij werkt zodra alles weer beschikbaar is.',
   continueAs: (account) => html`U gaat verder als ${account}.`,
   notYou: 'Bent u dit niet? Sluit dan deze pagina.',
   keepToYourself: 'Deze link is alleen voor u bedoeld. Geef hem niet door.',
@@ -328,6 +337,8 @@ const es: Wording = {
   events: 'Eventos',
   heldUntil: (time) => html`Reservado para usted hasta el ${time}.`,
   notHeldYet: 'Todavía no hay nada reservado. Los artículos se reservarán para usted cuando continúe.',
+  soldOut:
+    'Lo sentimos, ahora mismo no está todo disponible. Guarde su enlace y ábralo más tarde: funcionará en cuanto todo vuelva a estar disponible.',
   continueAs: (account) => html`Continuará como ${account}.`,
   notYou: 'Si no es usted, cierre esta página.',
   keepToYourself: 'Este enlace es solo para usted. No lo comparta.',

@@ -55,6 +55,7 @@ function creation(takes: Record<string, number>, more: Partial<Creation> = {}): 
     maxLifetimeSeconds: 1800,
     checkoutSeconds: 900,
     extensions: 10,
+    linkExpiresAt: null,
     mayLogIn: true,
     idempotency: null,
     ...more,
@@ -193,4 +194,17 @@ t.test('batches that draw on the same rows in any order neither deadlock nor ove
   t.equal(Math.max(...Object.values(await held())), 40, 'a row is sold out');
   t.same(new Set(outcomesOf(outcomes)), new Set(['created', 'short']));
   await audit(pool);
+});
+
+t.test('one that waits takes nothing, but is committed only if what it was decided on is still true', async (t) => {
+  const { commit, held } = await openStock(t, { 'item:a': 1 });
+  const linkExpiresAt = new Date(Date.now() + 60_000);
+  const waiting = (more: Partial<Creation> = {}) => creation({ 'item:a': 5 }, { linkExpiresAt, ...more });
+  t.same(outcomesOf(await commit([waiting({ catalogueVersions: [2] })])), ['stale']);
+  t.match(await commit([waiting(), creation({ 'item:a': 1 }), waiting()]), [
+    { row: { waiting: true, hold_stock_ids: [], expires_at: /./ } },
+    { row: { waiting: false, hold_stock_ids: ['item:a'], link_expires_at: null } },
+    { row: { waiting: true } },
+  ]);
+  t.same(await held(), { 'item:a': 1 });
 });

@@ -21,6 +21,7 @@ const basket: ContinueView = {
     { name: 'Any night', startsAt: null },
   ],
   heldUntil: new Date('2026-03-05T18:30:00Z'),
+  soldOut: false,
   account: 'a…@b.example',
   total: '£75.00',
 };
@@ -31,6 +32,7 @@ function everyPage(): string[] {
   return LOCALES.flatMap((locale) => [
     continuePage({ ...basket, locale }),
     continuePage({ ...waiting, locale }),
+    continuePage({ ...waiting, locale, soldOut: true }),
     continuePage({ ...basket, locale, items: [] }),
     ...CODES.map((code) => problemPage({ ...problem, locale, code, supportUrl: basket.supportUrl })),
     problemPage({ ...problem, locale, shopName: null }),
@@ -197,6 +199,15 @@ t.test('a basket that waits for its activation does not claim that anything is h
   const shown = words(continuePage(waiting));
   t.match(shown, textsFor(waiting.locale).notHeldYet);
   t.notMatch(shown, 'Held for you until');
+});
+
+t.test('what cannot be had now is called so in every language, with nothing to press', async (t) => {
+  for (const locale of LOCALES) {
+    const document = continuePage({ ...waiting, locale, soldOut: true });
+    t.match(words(document), textsFor(locale).soldOut, locale);
+    t.notMatch(document, /<form|<button/, locale);
+    t.equal(textsFor(locale).soldOut === textsFor('en').soldOut, locale === 'en', locale);
+  }
 });
 
 t.test('an empty basket is called empty, not held', async (t) => {
