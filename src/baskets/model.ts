@@ -210,6 +210,15 @@ export const BasketAnswer = Type.Object(
 );
 export type BasketAnswer = Static<typeof BasketAnswer>;
 
+/** What the baskets of a campaign have come to so far. */
+export const CampaignAnswer = Type.Object({
+  created: Type.Integer(),
+  openedByPeople: Type.Integer({ description: 'Baskets, however often their links were opened' }),
+  activated: Type.Integer({ description: 'Ever, whatever has become of them' }),
+  completed: Type.Integer(),
+  expired: Type.Integer(),
+});
+
 /** What became of each entry of a batch, in their order. */
 export const BatchAnswer = Type.Object({
   results: Type.Array(

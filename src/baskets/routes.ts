@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type pg from 'pg';
-import { isRefusal, type Refusal } from '../errors.ts';
+import { isRefusal, type Refusal, refuse } from '../errors.ts';
 import { callerOfRequest, shopCaller } from '../http/access.ts';
 import type { Api } from '../http/api.ts';
 import { makeCursor, readCursor } from '../http/cursor.ts';
@@ -30,6 +30,7 @@ import {
   type Basket,
   BasketAnswer,
   BatchAnswer,
+  CampaignAnswer,
   CodeBody,
   CreateBasketBody,
   type CreateBasketRequest,
@@ -39,7 +40,7 @@ import {
   PatchableBasket,
   QuantityBody,
 } from './model.ts';
-import { listBaskets } from './store.ts';
+import { countCampaign, listBaskets } from './store.ts';
 import { readTimeline, Timeline } from './timeline.ts';
 import { showBasket, type Viewer } from './view.ts';
 
@@ -53,6 +54,7 @@ export type BasketRouteDeps = CreateDeps & {
 };
 
 export const basketParams = Type.Object({ id: Id });
+const campaignParams = Type.Object({ campaign: Id });
 const lineParams = Type.Object({ id: Id, lineId: Id });
 const batchBodyBytes = 1024 * 1024;
 /** One object for all requests: what is compiled for it is found again by it. */
@@ -113,6 +115,13 @@ export function basketExists(pool: pg.Pool): (request: FastifyRequest) => Promis
   };
 }
 
+/** What the campaign in the path has come to, as far as the caller may know of it. */
+function campaignOf(pool: pg.Pool, request: FastifyRequest): Promise<Static<typeof CampaignAnswer>> {
+  const { shopId, partner } = shopCaller(request);
+  const { campaign } = request.params as Static<typeof campaignParams>;
+  return countCampaign(pool, shopId, partner, campaign);
+}
+
 /** Whether the line in the path exists for the caller. */
 function lineExists(pool: pg.Pool): (request: FastifyRequest) => Promise<boolean> {
   return async (request) => {
@@ -123,8 +132,9 @@ function lineExists(pool: pg.Pool): (request: FastifyRequest) => Promise<boolean
 }
 
 /**
- * `POST` and `GET /v1/baskets`, `POST /v1/baskets/batch`, `GET` and `PATCH /v1/baskets/{id}`, `GET …/timeline`, `POST …/lines`, `PATCH` and `DELETE
- * …/lines/{lineId}`, `POST …/codes`, `DELETE …/codes/{type}/{code}`, `POST …/extend`, `POST …/cancel`.
+ * `POST` and `GET /v1/baskets`, `POST /v1/baskets/batch`, `GET` and `PATCH /v1/baskets/{id}`, `GET …/timeline`,
+ * `POST …/lines`, `PATCH` and `DELETE …/lines/{lineId}`, `POST …/codes`, `DELETE …/codes/{type}/{code}`,
+ * `POST …/extend`, `POST …/cancel`, and `GET /v1/campaigns/{campaign}`.
  */
 export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
   app.addSchema(CreateBasketBody);
@@ -244,6 +254,27 @@ export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
         data: page.map(({ basket, now }) => showBasket(basket, now, 'backEnd')),
         nextCursor: last ? makeCursor(deps.cursorKeys, list, [last.basket.basketId]) : null,
       });
+    },
+  );
+
+  app.get(
+    '/v1/campaigns/:campaign',
+    {
+      config: {
+        access: { scopes: ['baskets:read'] },
+        exists: async (request) => (await campaignOf(deps.pool, request)).created > 0,
+      },
+      schema: {
+        tags: ['Baskets'],
+        summary: 'Count what the baskets of a campaign have come to',
+        operationId: 'getCampaign',
+        params: campaignParams,
+        response: { 200: CampaignAnswer, ...basketRefusals },
+      },
+    },
+    async (request, reply) => {
+      const counts = await campaignOf(deps.pool, request);
+      return counts.created === 0 ? sendProblem(reply, refuse('not_found')) : reply.send(counts);
     },
   );
 

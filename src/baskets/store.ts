@@ -306,7 +306,36 @@ export async function listBaskets(
   return rows.map(({ row, now }) => ({ basket: asOf(toBasket(row), now), now }));
 }
 
-/** How many live baskets a caller already has that wait for nothing: of one customer, or with `customerId` null altogether. */
+/** What the baskets of a campaign have come to; `openedByPeople` counts baskets, not openings. */
+export type CampaignCounts = Record<'created' | 'openedByPeople' | 'activated' | 'completed' | 'expired', number>;
+
+/** Counts a shop's baskets of a campaign, with `partner` only that partner's. */
+export async function countCampaign(
+  db: Queryable,
+  shopId: string,
+  partner: string | null,
+  campaign: string,
+): Promise<CampaignCounts> {
+  const { rows } = await db.query<CampaignCounts>(
+    `SELECT count(*) AS created, count(o.basket_id) AS "openedByPeople", count(b.activated_at) AS activated,
+       count(*) FILTER (WHERE b.status = 'completed') AS completed,
+       count(*) FILTER (
+         WHERE b.status = 'expired' OR b.status IN ('open', 'activated', 'checkout') AND b.expires_at <= now()
+       ) AS expired
+     FROM baskets b
+     LEFT JOIN link_openings o ON o.shop_id = b.shop_id AND o.basket_id = b.basket_id AND o.kind = 'person'
+     WHERE b.shop_id = $1 AND b.campaign = $3 AND ($2::text IS NULL OR b.partner = $2)`,
+    [shopId, partner, campaign],
+  );
+  const [counts] = rows;
+  if (counts === undefined) throw new Error('a count gave no row');
+  return counts;
+}
+
+/**
+ * How many live baskets a caller already has that wait for nothing: of one customer, or with `customerId` null
+ * altogether.
+ */
 export async function countLiveBaskets(
   db: Queryable,
   shopId: string,

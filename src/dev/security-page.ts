@@ -24,7 +24,7 @@ export async function securityPage(): Promise<string> {
 function rowOf(method: string, path: string, { security = [], 'x-no-partner': noPartner }: Operation): string {
   const scopes = security.flatMap(({ bearer = [] }) => bearer).map((scope) => `\`${scope}\``);
   const session = security.some((way) => way.session) ? 'its basket' : '403';
-  const ofBaskets = /^\/v1\/(baskets|confirmations)/.test(path);
+  const ofBaskets = /^\/v1\/(baskets|confirmations|campaigns)/.test(path);
   const partner = noPartner ? '403' : ofBaskets ? 'its own' : 'as the shop';
   const cells = [`\`${method} ${path}\``, scopes.join(', '), session, partner, toStrangers(method, path)];
   return `| ${cells.join(' | ')} |`;

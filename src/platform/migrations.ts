@@ -1,7 +1,7 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { runner } from 'node-pg-migrate';
+import { type MigrationBuilder, runner } from 'node-pg-migrate';
 import pg from 'pg';
 import { hasSqlState, sqlState } from './postgres.ts';
 
@@ -49,6 +49,12 @@ async function migrateIfFree(databaseUrl: string): Promise<string[] | null> {
     const run = await runner({
       databaseUrl: { connectionString: databaseUrl, lock_timeout: lockTimeoutMs },
       dir: directory,
+      migrationLoaderStrategies: [
+        {
+          extensions: ['.sql'],
+          loader: (paths) => Promise.all(paths.map((path) => loadMigration(databaseUrl, path))),
+        },
+      ],
       direction: 'up',
       migrationsTable: 'migrations',
       checkOrder: true,
@@ -59,6 +65,29 @@ async function migrateIfFree(databaseUrl: string): Promise<string[] | null> {
     return run.map(({ name }) => name);
   } finally {
     await gate.end();
+  }
+}
+
+/**
+ * Loads a migration. One that works CONCURRENTLY cannot run in a transaction, and waits until older transactions have
+ * ended, which nobody waits behind: its statements run one by one on a connection that has the time.
+ */
+async function loadMigration(databaseUrl: string, path: string) {
+  const content = await readFile(path, 'utf8');
+  const isConcurrent = /^\w.* CONCURRENTLY /m.test(content);
+  const up = isConcurrent
+    ? () => runOneByOne(databaseUrl, content.split(/;$/m))
+    : async (pgm: MigrationBuilder) => pgm.sql(content);
+  return { id: path, filePaths: [path], actions: { up, down: false as const } };
+}
+
+async function runOneByOne(databaseUrl: string, statements: readonly string[]): Promise<void> {
+  const client = new pg.Client({ connectionString: databaseUrl, application_name: 'basketlink migrate' });
+  await client.connect();
+  try {
+    for (const statement of statements) await client.query(statement);
+  } finally {
+    await client.end();
   }
 }
 

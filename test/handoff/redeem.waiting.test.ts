@@ -120,7 +120,7 @@ t.test('whoever nobody activates expires with its link, and gives nothing back',
   t.match(clicked, { status: 410, text: /basket_expired/ });
   t.match(await shop.availability('unwanted'), { held: 1 });
   const { body } = await shop.backEnd.request<{ data: object[] }>('GET', `/v1/baskets/${id}/timeline`);
-  t.match(body.data, [{ type: 'created' }, { type: 'opened', kind: 'person' }, { type: 'ended', status: 'expired' }]);
+  t.match(body.data, [{ type: 'created' }, { type: 'ended', status: 'expired', statusReason: 'timeout' }]);
   await booksAgree();
 });
 

@@ -66,6 +66,7 @@ const rules: Record<string, string[]> = {
   'POST /v1/baskets/{id}/link': ['baskets:write'],
   'DELETE /v1/baskets/{id}/link': ['baskets:write'],
   'POST /v1/customers/{customerId}/erase': writing,
+  'GET /v1/campaigns/{campaign}': ['baskets:read'],
   'POST /v1/confirmations': ['confirmations:redeem'],
   'POST /v1/baskets/{id}/checkout': ['orders:write'],
   'DELETE /v1/baskets/{id}/checkout': ['orders:write'],

@@ -37,7 +37,7 @@ await put('/v1/pools/arena', { name: 'Arena', capacity: 10 });
 await put('/v1/discount-codes/SECRET-CODE', { type: 'percent', value: 1000 });
 await put('/v1/access-codes/SECRET-CODE', { itemIds: ['stalls'] });
 await put('/v1/creator-codes/SECRET-CODE', { walletRef: 'w-1', sharePercent: 5 });
-const basket = await createBasket(shop, { discountCodes: ['SECRET-CODE'] });
+const basket = await createBasket(shop, { discountCodes: ['SECRET-CODE'], campaign: 'spring' });
 const { body: key } = await shop.owner.request<{ apiKeyId: string }>('POST', '/v1/shops/roxy/api-keys', {
   name: 'x',
   scopes: ['baskets:read'],
@@ -52,6 +52,7 @@ const foreign: Record<string, string> = {
   lineId: '1',
   type: 'discount',
   code: 'SECRET-CODE',
+  campaign: 'spring',
   apiKeyId: key.apiKeyId,
 };
 const unknown: Record<string, string> = {
@@ -63,6 +64,7 @@ const unknown: Record<string, string> = {
   lineId: '99',
   type: 'discount',
   code: 'NO-CODE',
+  campaign: 'nothing',
   apiKeyId: `${key.apiKeyId.slice(0, -3)}000`,
 };
 

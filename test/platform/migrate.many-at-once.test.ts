@@ -1,8 +1,10 @@
 import { readdir } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import t from 'tap';
 import { migrate } from '../../src/platform/migrations.ts';
 import { asTester, createDatabase, startTestService } from '../support/service.ts';
+import { until } from '../support/until.ts';
 
 const files = (await readdir(new URL('../../migrations', import.meta.url))).filter((name) => name.endsWith('.sql'));
 const names = files.map((name) => name.replace(/\.sql$/, '')).sort();
@@ -18,6 +20,37 @@ t.test('twenty replicas that migrate one empty database at once all succeed and 
     applied.map(({ name }) => name),
     names,
   );
+});
+
+t.test('an index that is built concurrently is whole, also when an earlier try was interrupted', async (t) => {
+  const url = await createDatabase(t);
+  await query(url, `DELETE FROM migrations WHERE name = '0016_campaigns'`);
+  // What Postgres leaves of a try that was interrupted.
+  await query(url, `UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'baskets_by_campaign'::regclass`);
+  // Whoever has the table meanwhile goes on, and it waits for them as long as they take.
+  const reader = new pg.Client({ connectionString: asTester(url) });
+  await reader.connect();
+  await reader.query('BEGIN');
+  await reader.query('LOCK TABLE baskets IN ROW EXCLUSIVE MODE');
+  const migrating = migrate(url);
+  await until('it waits', 10_000, async () => {
+    const waiting = await query(
+      url,
+      `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%CONCURRENTLY%'`,
+    );
+    return waiting.length > 0;
+  });
+  await delay(1000);
+  const written = await reader.query('UPDATE baskets SET version = version');
+  t.equal(written.rowCount, 0, 'others write without waiting');
+  await reader.query('COMMIT');
+  await reader.end();
+  t.same(await migrating, ['0016_campaigns']);
+  const [index] = await query(
+    url,
+    `SELECT indisvalid FROM pg_index WHERE indexrelid = 'baskets_by_campaign'::regclass`,
+  );
+  t.same(index, { indisvalid: true });
 });
 
 t.test('a build that is too old for the schema neither migrates nor serves', async (t) => {

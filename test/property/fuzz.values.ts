@@ -58,6 +58,7 @@ export const known: Record<string, fc.Arbitrary<unknown>> = {
   customerId: some('anna', 'ben'),
   orderId: fc.nat({ max: 30 }).map((nth) => `order-${nth}`),
   currency: some('GBP', 'GBP', 'GBP', 'EUR', 'JPY'),
+  campaign: some('spring', 'autumn'),
   locale: some('en-GB', 'de', 'ar-EG', 'ja'),
   country: some('GB', 'DE'),
   confirmUrl: some('https://tickets.example/confirm', 'https://tickets.example/confirm?a=b'),
