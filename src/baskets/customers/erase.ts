@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { isRefusal, type Refusal, refuse } from '../../errors.ts';
 import { findAnswer, type IdempotencyKey, runOnce } from '../../http/idempotency.ts';
 import { withTransaction } from '../../platform/postgres.ts';
-import { eraseBaskets, lockUnerased, readLiveIds } from './store.ts';
+import { type Ending, eraseBaskets, lockUnerased, readLiveIds } from './store.ts';
 
 /** How many baskets were erased by this call, and which were left alone because they are still in use. */
 export type Erased = { erasedBaskets: number; liveBasketIds: string[] };
@@ -32,13 +32,18 @@ export async function eraseCustomer(
   // Before the ended ones are looked for: one that ends in between is among them.
   const liveBasketIds = await readLiveIds(pool, shopId, customerId);
   let erasedBaskets = 0;
-  for (let after: string | undefined = ''; after !== undefined; ) {
-    if (performance.now() > stopAtMs) {
-      return refuse('unavailable', { detail: `${erasedBaskets} baskets were erased, and more are left: call again.` });
+  // In this order: an overdue one that is swept meanwhile is found among the ended.
+  for (const ending of ['overdue', 'ended'] as const) {
+    for (let after: string | undefined = ''; after !== undefined; ) {
+      if (performance.now() > stopAtMs) {
+        const detail = `${erasedBaskets} baskets were erased, and more are left: call again.`;
+        return refuse('unavailable', { detail });
+      }
+      const from: string = after;
+      const ids = await withTransaction(pool, (tx) => eraseNext(tx, shopId, customerId, ending, from));
+      erasedBaskets += ids.length;
+      after = ids.length < atOnce ? undefined : ids.at(-1);
     }
-    const ids: string[] = await withTransaction(pool, (tx) => eraseNext(tx, shopId, customerId, after ?? ''));
-    erasedBaskets += ids.length;
-    after = ids.length < atOnce ? undefined : ids.at(-1);
   }
   const answer: Erased = { erasedBaskets, liveBasketIds };
   const stored = await withTransaction(pool, (tx) =>
@@ -47,8 +52,14 @@ export async function eraseCustomer(
   return isRefusal(stored) ? stored : { erased: stored.answer as Erased, replayed: stored.replayed };
 }
 
-async function eraseNext(tx: pg.PoolClient, shopId: string, customerId: string, after: string): Promise<string[]> {
-  const ids = await lockUnerased(tx, shopId, customerId, after, atOnce);
+async function eraseNext(
+  tx: pg.PoolClient,
+  shopId: string,
+  customerId: string,
+  ending: Ending,
+  after: string,
+): Promise<string[]> {
+  const ids = await lockUnerased(tx, shopId, customerId, ending, after, atOnce);
   // A statement of its own: it must see the snapshots that were written before the locks were had.
   if (ids.length > 0) await eraseBaskets(tx, shopId, ids);
   return ids;
