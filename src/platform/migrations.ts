@@ -46,8 +46,21 @@ async function migrateIfFree(databaseUrl: string): Promise<string[] | null> {
     // It is idle in its transaction for as long as the longest migration takes.
     await gate.query('SET LOCAL idle_in_transaction_session_timeout = 0');
     await assertSchemaIsUsable(gate);
+    const names = await runMigrations(databaseUrl);
+    await gate.query('COMMIT');
+    return names;
+  } finally {
+    await gate.end();
+  }
+}
+
+/** Runs what is missing, on a connection of its own: one of the runner's would still be open when this returns. */
+async function runMigrations(databaseUrl: string): Promise<string[]> {
+  const dbClient = new pg.Client({ connectionString: databaseUrl, lock_timeout: lockTimeoutMs });
+  await dbClient.connect();
+  try {
     const run = await runner({
-      databaseUrl: { connectionString: databaseUrl, lock_timeout: lockTimeoutMs },
+      dbClient,
       dir: directory,
       migrationLoaderStrategies: [
         {
@@ -61,10 +74,9 @@ async function migrateIfFree(databaseUrl: string): Promise<string[] | null> {
       noLock: true,
       log: () => {},
     });
-    await gate.query('COMMIT');
     return run.map(({ name }) => name);
   } finally {
-    await gate.end();
+    await dbClient.end();
   }
 }
 
