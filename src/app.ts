@@ -56,7 +56,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   const app: Api = makeFastify(config, resources.logger);
   problemHandling(app, publicUrl);
   strictJson(app);
-  fingerprintBodies(app);
+  fingerprintBodies(app, deriveKeyring(config.dataKeys, 'fingerprint'));
   bearerAccess(
     app,
     config,

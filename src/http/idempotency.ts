@@ -2,7 +2,7 @@ import canonicalize from 'canonicalize';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type pg from 'pg';
 import { isRefusal, type Refusal, refuse } from '../errors.ts';
-import { sha256 } from '../platform/crypto.ts';
+import { hashesUnder, type Keyring, sha256 } from '../platform/crypto.ts';
 import { hasSqlState, type Queryable, sqlState } from '../platform/postgres.ts';
 import type { ApiCaller, SessionCaller } from './access.ts';
 
@@ -12,20 +12,25 @@ declare module 'fastify' {
     batchOf?: string;
   }
   interface FastifyRequest {
-    /** Of the body, or of a batch one for each entry. */
-    fingerprints: Buffer[] | null;
+    /** Of the body, or of a batch for each entry: that of the first key, then those of others. */
+    fingerprints: (readonly Buffer[])[] | null;
   }
 }
 
 /**
  * Takes the fingerprint of a request with a key as it was sent, before the schema fills in defaults: a retry must find
- * its answer also when the next version of the service has other defaults.
+ * its answer also when the next version of the service has other defaults. Keyed, since a body can be guessed where it
+ * names a gift card.
  */
-export function fingerprintBodies(app: FastifyInstance): void {
+export function fingerprintBodies(app: FastifyInstance, keys: Keyring): void {
   app.decorateRequest('fingerprints', null);
   app.addHook('preValidation', async (request) => {
     if (request.headers['idempotency-key'] === undefined) return;
-    request.fingerprints = partsOf(request).map((part) => sha256(canonicalize(part) ?? ''));
+    request.fingerprints = partsOf(request).map((part) => {
+      const written = canonicalize(part) ?? '';
+      // Last, that of builds which did not have keys for them.
+      return [...hashesUnder(keys, written), sha256(written)];
+    });
   });
 }
 
@@ -36,8 +41,11 @@ function partsOf({ body, routeOptions }: FastifyRequest): unknown[] {
   return Array.isArray(entries) ? entries : [];
 }
 
-/** A request's idempotency key in its scope, and the fingerprint of the request that used it. */
-export type IdempotencyKey = { shopId: string; keyHash: Buffer; fingerprint: Buffer };
+/**
+ * A request's idempotency key in its scope, and the fingerprint of the request that used it. `alsoKnownAs` are those that
+ * it may have been kept under before the keys changed.
+ */
+export type IdempotencyKey = { shopId: string; keyHash: Buffer; fingerprint: Buffer; alsoKnownAs: readonly Buffer[] };
 
 /**
  * What is kept of an answer: its status, the basket snapshot it was rendered from (the outbox row `sequence` of
@@ -57,19 +65,16 @@ export type StoredAnswer = {
 export function idempotencyKeyOf(request: FastifyRequest, caller: KeyOwner): IdempotencyKey | Refusal | null {
   const given = givenKey(request);
   if (given === null || isRefusal(given)) return given;
-  const [fingerprint] = fingerprintsOf(request);
-  if (fingerprint === undefined) throw new Error('a request of several parts has several keys');
-  return { ...keyInScope(request, caller, given), fingerprint };
+  const [key] = keysInScope(request, caller, () => given);
+  if (key === undefined) throw new Error('a request without parts');
+  return key;
 }
 
 /** The same of a batch: a key for each entry, the given one with `#` and the entry's index. */
 export function idempotencyKeysOf(request: FastifyRequest, caller: KeyOwner): IdempotencyKey[] | Refusal | null {
   const given = givenKey(request);
   if (given === null || isRefusal(given)) return given;
-  return fingerprintsOf(request).map((fingerprint, at) => ({
-    ...keyInScope(request, caller, `${given}#${at}`),
-    fingerprint,
-  }));
+  return keysInScope(request, caller, (part) => `${given}#${part}`);
 }
 
 type KeyOwner = (ApiCaller & { shopId: string }) | SessionCaller;
@@ -83,15 +88,16 @@ function givenKey(request: FastifyRequest): string | Refusal | null {
   return twice || !/^[\x20-\x7E]{1,255}$/.test(bare) ? refuse('invalid_idempotency_key') : bare;
 }
 
-function fingerprintsOf({ fingerprints }: FastifyRequest): Buffer[] {
+/** The keys that a given one stands for: one for each part of the request, whose name it gets. */
+function keysInScope(request: FastifyRequest, caller: KeyOwner, nameOf: (part: number) => string): IdempotencyKey[] {
+  const { fingerprints } = request;
   if (fingerprints === null) throw new Error('the fingerprint is taken before the request is handled');
-  return fingerprints;
-}
-
-function keyInScope(request: FastifyRequest, caller: KeyOwner, key: string): Omit<IdempotencyKey, 'fingerprint'> {
   const owner = caller.kind === 'api' ? ['partner', caller.partner] : ['session', caller.basketId];
-  const scope = [owner, request.method, request.url.split('?')[0], key];
-  return { shopId: caller.shopId, keyHash: sha256(JSON.stringify(scope)) };
+  return fingerprints.flatMap(([fingerprint, ...alsoKnownAs], part) => {
+    const scope = [owner, request.method, request.url.split('?')[0], nameOf(part)];
+    const keyHash = sha256(JSON.stringify(scope));
+    return fingerprint === undefined ? [] : [{ shopId: caller.shopId, keyHash, fingerprint, alsoKnownAs }];
+  });
 }
 
 /**
@@ -164,7 +170,8 @@ export async function findAnswers(
   return keys.map((key) => {
     const row = stored.get(key.keyHash.toString('hex'));
     if (row === undefined) return null;
-    if (!row.fingerprint.equals(key.fingerprint)) return refuse('idempotency_key_reused');
+    const isSame = [key.fingerprint, ...key.alsoKnownAs].some((fingerprint) => row.fingerprint.equals(fingerprint));
+    if (!isSame) return refuse('idempotency_key_reused');
     if (row.status === null) return null;
     return { status: row.status, basketId: row.basket_id, sequence: row.sequence, answer: row.answer, replayed: true };
   });

@@ -3,7 +3,13 @@ import { CompactEncrypt, compactDecrypt, decodeProtectedHeader, errors as joseEr
 import type { NamedSecret } from '../config.ts';
 
 /** The keys of one purpose: the first of the configured secrets signs, all verify. */
-export type Keyring = { signing: { kid: string; key: Buffer }; find(kid: string): Buffer | undefined; decoy: Buffer };
+export type Keyring = {
+  signing: { kid: string; key: Buffer };
+  find(kid: string): Buffer | undefined;
+  /** All of them, the one that signs first. */
+  all: readonly Buffer[];
+  decoy: Buffer;
+};
 
 /**
  * Derives one key per secret for a purpose (HKDF-SHA-256, RFC 5869), so that a tag made for one purpose never verifies
@@ -15,7 +21,12 @@ export function deriveKeyring(secrets: readonly NamedSecret[], purpose: string):
   const [first] = secrets;
   const key = first && keys.get(first.kid);
   if (!first || !key) throw new Error('a keyring needs at least one key');
-  return { signing: { kid: first.kid, key }, find: (kid) => keys.get(kid), decoy: derive(`decoy ${first.secret}`) };
+  return {
+    signing: { kid: first.kid, key },
+    find: (kid) => keys.get(kid),
+    all: [...keys.values()],
+    decoy: derive(`decoy ${first.secret}`),
+  };
 }
 
 const tagBytes = 16;
@@ -84,6 +95,14 @@ export function isSealedWith(kid: string, sealed: string): boolean {
 /** SHA-256 of a text, for fingerprints that are only ever compared. */
 export function sha256(text: string): Buffer {
   return createHash('sha256').update(text).digest();
+}
+
+/**
+ * HMAC-SHA-256 of a text that could be guessed, under each key of a ring: who has the hashes and not the keys cannot try
+ * texts. The first is to be kept, any may have been kept.
+ */
+export function hashesUnder(keyring: Keyring, text: string): Buffer[] {
+  return keyring.all.map((key) => createHmac('sha256', key).update(text).digest());
 }
 
 function tag(key: Buffer, head: Buffer): Buffer {
