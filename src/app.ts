@@ -46,6 +46,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   const confirmationKeys = deriveKeyring(config.linkKeys, confirmationPurpose);
   const sessionKeys = deriveKeyring(config.linkKeys, sessionPurpose);
   const cursorKeys = deriveKeyring(config.dataKeys, 'cursor');
+  const cardKeys = deriveKeyring(config.dataKeys, 'gift card');
   const sealKeys = deriveKeyring(config.dataKeys, sealPurpose);
   const shops = openShopCache(pool);
   const linkKeys = { startLinkKeys, laravelKeys: openLaravelKeys(sealKeys) };
@@ -75,6 +76,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   catalogueRoutes(app, {
     pool,
     cursorKeys,
+    cardKeys,
     stock,
     endBasketsOfEvent: (shopId, eventId) => endBasketsOfEvent(pool, admission, shopId, eventId),
   });
@@ -90,6 +92,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     commit: openCommitQueue(pool, admission.sawEpoch),
     countCodeTries,
     countAsCalls,
+    cardKeys,
     startLink: (basket, linkKid) => startLinkOf({ ...linkKeys, shops, publicUrl }, basket, linkKid),
   });
   customerRoutes(app, { pool });

@@ -223,6 +223,11 @@ export const problems = {
     title: 'The currency is unknown',
     text: 'Use an active ISO 4217 code in capital letters, such as GBP.',
   },
+  currency_fixed: {
+    status: 422,
+    title: 'The currency of a gift card cannot be changed',
+    text: 'Use the currency that the card was issued in, or delete it and issue another.',
+  },
   sale_not_open: {
     status: 422,
     title: 'The sale has not started',

@@ -3,6 +3,7 @@ import { readSellable, type SellableItem } from '../catalogue/index.ts';
 import { type Refusal, refuse } from '../errors.ts';
 import { changeHold, findShort, type StockTake, takesOf } from '../holds/index.ts';
 import type { Queryable } from '../platform/postgres.ts';
+import { payAgain } from './cards.ts';
 import { heldColumns, takesOfBasket } from './change.ts';
 import { isExhausted, limitsOf, takesOfAll } from './codes.ts';
 import { insufficientStock } from './create.ts';
@@ -10,7 +11,7 @@ import { notOnSale, withAmounts } from './lines.ts';
 import type { AppliedCode, Basket, BasketLine } from './model.ts';
 
 /** What the activation of a basket that waited changes in it. */
-export type Activation = Pick<Basket, 'waiting' | 'lines' | 'codes' | 'holdStockIds' | 'holdQuantities'>;
+export type Activation = Pick<Basket, 'waiting' | 'lines' | 'codes' | 'giftCards' | 'holdStockIds' | 'holdQuantities'>;
 
 const attempts = 3;
 
@@ -34,10 +35,13 @@ export async function takeWhatItWaitsFor(
     const items = await itemsOf(tx, basket);
     const refusal = notOnSale(items, codes, now);
     if (refusal) return refusal;
-    const { lines, takes } = atActivation(basket, items, codes);
+    const lines = linesAtActivation(basket, items, codes);
+    const limits = limitsOf(codes, customerId);
+    const giftCards = await payAgain(tx, shopId, freed, { ...basket, lines, codes }, limits);
+    const takes = takesOfAll({ lines, codes, giftCards });
     const versions = new Map([...items.values()].map((item) => [item.stockId, item.catalogueVersion]));
-    const hold = await changeHold(tx, shopId, freed, takes, versions, limitsOf(codes, customerId));
-    if (hold.outcome === 'changed') return { waiting: false, lines, codes, ...heldColumns(takes) };
+    const hold = await changeHold(tx, shopId, freed, takes, versions, limits);
+    if (hold.outcome === 'changed') return { waiting: false, lines, codes, giftCards, ...heldColumns(takes) };
     if (hold.outcome === 'stale') continue;
     const available = withFreed(hold.available, freed);
     const short = insufficientStock(lines, available);
@@ -49,22 +53,21 @@ export async function takeWhatItWaitsFor(
 
 /** Whether what a basket waits for could not be taken at this moment, for want of stock. Reads only. */
 export async function isSoldOut(db: Queryable, basket: Basket): Promise<boolean> {
-  const { lines } = atActivation(basket, await itemsOf(db, basket), []);
+  const lines = linesAtActivation(basket, await itemsOf(db, basket), []);
   return (await findShort(db, basket.shopId, takesOf(lines))).size > 0;
 }
 
 /**
- * What a basket that waits is activated with: its lines on the stock that their items draw on by now, since an item of
+ * The lines that a basket which waits is activated with: on the stock that their items draw on by now, since an item of
  * which nothing is held may be moved to a pool meanwhile, priced with these of its codes.
  */
-function atActivation(
+function linesAtActivation(
   { lines, content }: Basket,
   items: ReadonlyMap<string, SellableItem>,
   codes: readonly AppliedCode[],
-): { lines: BasketLine[]; takes: StockTake[] } {
+): BasketLine[] {
   const moved = lines.map((line) => ({ ...line, stockId: items.get(line.itemId)?.stockId ?? line.stockId }));
-  const priced = withAmounts(moved, codes, content.taxMode);
-  return { lines: priced, takes: takesOfAll(priced, codes) };
+  return withAmounts(moved, codes, content.taxMode);
 }
 
 /** What is available of rows that are short, with what is given back of them. */

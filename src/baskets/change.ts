@@ -217,7 +217,7 @@ async function moveUses(
     if (isRefusal(taken)) return taken;
     codes.push(taken);
   }
-  const takes = takesToHold(basket, basket.lines, codes);
+  const takes = takesToHold({ ...basket, codes });
   const limits = limitsOf(codes, customerId);
   const hold = await changeHold(tx, basket.shopId, takesOfBasket(basket), takes, new Map(), limits);
   if (hold.outcome === 'stale') throw new Error('no version was asked for');

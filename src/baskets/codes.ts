@@ -12,7 +12,7 @@ import { type StockLimit, type StockTake, takesOf } from '../holds/index.ts';
 import type { CodeTries } from '../http/limits.ts';
 import type { Discount } from '../money/index.ts';
 import type { Queryable } from '../platform/postgres.ts';
-import type { AppliedCode, BasketLine, CreateBasketRequest } from './model.ts';
+import type { AppliedCode, Basket, CreateBasketRequest } from './model.ts';
 
 /** A code that somebody gives, and where in the request. */
 export type GivenCode = { type: CodeType; code: string; pointer: string };
@@ -99,18 +99,14 @@ export function unlockedBy(codes: readonly AppliedCode[]): ReadonlySet<string> {
   return new Set(codes.flatMap(({ type, terms }) => (type === 'access' ? terms.itemIds : [])));
 }
 
-/** What a basket of these lines and codes takes, by stock row. */
-export function takesOfAll(lines: readonly BasketLine[], codes: readonly AppliedCode[]): StockTake[] {
-  return takesOf([...lines, ...codes.flatMap(({ takes }) => takes)]);
+/** What a basket of these lines, codes and gift cards takes, by stock row. */
+export function takesOfAll({ lines, codes, giftCards }: Pick<Basket, 'lines' | 'codes' | 'giftCards'>): StockTake[] {
+  return takesOf([...lines, ...[...codes, ...giftCards].flatMap(({ takes }) => takes)]);
 }
 
-/** What a basket of these lines and codes holds: nothing while it waits for its activation. */
-export function takesToHold(
-  { waiting }: { waiting: boolean },
-  lines: readonly BasketLine[],
-  codes: readonly AppliedCode[],
-): StockTake[] {
-  return waiting ? [] : takesOfAll(lines, codes);
+/** What a basket of these lines, codes and gift cards holds: nothing while it waits for its activation. */
+export function takesToHold(basket: Pick<Basket, 'waiting' | 'lines' | 'codes' | 'giftCards'>): StockTake[] {
+  return basket.waiting ? [] : takesOfAll(basket);
 }
 
 /** Whether no use of a code is left, where so much is available of the stock rows that are short. */

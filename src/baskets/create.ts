@@ -13,8 +13,10 @@ import type { ApiCaller } from '../http/access.ts';
 import { findAnswer, type IdempotencyKey, type StoredAnswer } from '../http/idempotency.ts';
 import type { CodeTries } from '../http/limits.ts';
 import type { DatabaseClock } from '../platform/clock.ts';
+import type { Keyring } from '../platform/crypto.ts';
 import { newId } from '../platform/ids.ts';
 import type { Shop, ShopCache } from '../shops/index.ts';
+import { findCards, type GivenCard, givenCards, payWith } from './cards.ts';
 import {
   countFailure,
   exhausted,
@@ -40,6 +42,7 @@ export type CreateDeps = {
   admission: Admission;
   /** Has what Redis counts of stock rows compared with Postgres, since it was wrong about them. */
   suspect: (shopId: string, stockIds: readonly string[]) => void;
+  cardKeys: Keyring;
   /** Commits one creation, alone or together with others that wait. */
   commit: CommitCreation;
   /** The id of the key that signs a shop's start links now: an answer that is given again must be signed with the same. */
@@ -59,8 +62,9 @@ const attempts = 3;
  * catalogue, Redis admits, Postgres decides; a commit that finds the cache old tries again on fresh data. With an
  * idempotency key, an answer that was given before is given again, whatever has changed since.
  *
- * Refusals: `not_found` (no such shop), those of contentOf, linkExpiryOf, findCodes and priceLines,
- * `code_not_applicable`, `code_attempts`, `live_basket_limit`, `insufficient_stock`, `code_exhausted`, `idempotency_key_reused`, `unavailable`.
+ * Refusals: `not_found` (no such shop), those of contentOf, linkExpiryOf, findCodes, findCards and priceLines,
+ * `code_not_applicable`, `code_attempts`, `live_basket_limit`, `insufficient_stock`, `code_exhausted`,
+ * `idempotency_key_reused`, `unavailable`.
  */
 export async function createBasket(
   deps: CreateDeps,
@@ -69,9 +73,9 @@ export async function createBasket(
   key: IdempotencyKey | null,
   countTries: () => Promise<CodeTries>,
 ): Promise<Created | Refusal> {
-  const given = givenCodes(body);
-  const tries = given.length === 0 ? null : await countTries();
-  const codes = { given, tries };
+  const [given, givenOfCards] = [givenCodes(body), givenCards(body)];
+  const tries = given.length + givenOfCards.length === 0 ? null : await countTries();
+  const codes = { given, givenOfCards, tries };
   let result = await attempt(deps, caller, body, codes, key, 'cached');
   // A rule's refusal is never said on what is cached. That stock is short is said by the stock itself.
   if (isRefusal(result) && result.refused !== 'insufficient_stock' && result.refused !== 'code_exhausted') {
@@ -90,11 +94,14 @@ export async function createBasket(
   return tries === null ? result : countFailure(tries, result);
 }
 
+/** What a creation gives beside its lines, and how often such things have failed; null where it gives none. */
+type Given = { given: readonly GivenCode[]; givenOfCards: readonly GivenCard[]; tries: CodeTries | null };
+
 async function attempt(
   deps: CreateDeps,
   caller: ApiCaller & { shopId: string },
   body: CreateBasketRequest,
-  { given, tries }: { given: readonly GivenCode[]; tries: CodeTries | null },
+  { given, givenOfCards, tries }: Given,
   key: IdempotencyKey | null,
   catalogue: 'cached' | 'fresh',
 ): Promise<Created | Refusal | 'stale' | 'key_exists'> {
@@ -107,6 +114,8 @@ async function attempt(
   const now = await deps.clock.now();
   const found = await findCodes(deps.pool, shopId, given, customerId, now);
   if (isRefusal(found)) return found;
+  const cards = await findCards(deps.pool, deps.cardKeys, shopId, content.currency, givenOfCards);
+  if (isRefusal(cards)) return cards;
   const tooMany = tries?.exceeded();
   if (tooMany) return tooMany;
   const { codes } = found;
@@ -122,7 +131,8 @@ async function attempt(
   const limit = linkExpiresAt === null ? await liveBasketLimit(deps.pool, shop, partner, customerId) : null;
   if (limit) return limit;
 
-  const takes = takesOfAll(lines, codes);
+  const giftCards = payWith(cards, lines);
+  const takes = takesOfAll({ lines, codes, giftCards });
   const versions = new Map([...items.values()].map((item) => [item.stockId, item.catalogueVersion]));
   for (const [stockId, version] of found.catalogueVersions) versions.set(stockId, version);
   const answer: CreateAnswer = { linkKid: body.generateBasketUrl ? await deps.linkKid(shop) : null };
@@ -140,6 +150,7 @@ async function attempt(
     eventIds: eventIdsOf(lines),
     lines,
     codes,
+    giftCards,
     content,
     ttlSeconds: body.ttlSeconds ?? shop.basket.ttlSeconds,
     maxLifetimeSeconds: shop.basket.maxLifetimeSeconds,

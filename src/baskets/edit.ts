@@ -3,6 +3,7 @@ import { readSellable } from '../catalogue/index.ts';
 import { isRefusal, type Refusal, refuse } from '../errors.ts';
 import { type Admission, changeHold } from '../holds/index.ts';
 import { readShop, type Shop } from '../shops/index.ts';
+import { payAgain } from './cards.ts';
 import {
   type Answered,
   type BasketCaller,
@@ -62,19 +63,22 @@ async function editOnce(
   const shop = await shopOf(tx, basket);
   const edited = editLines(basket, edit, target, item, shop, now);
   if (isRefusal(edited)) return edited;
-  const [held, takes] = [takesOfBasket(basket), takesToHold(basket, edited.lines, basket.codes)];
+  const held = takesOfBasket(basket);
+  const giftCards = await payAgain(tx, shopId, held, { ...basket, ...edited }, []);
+  const takes = takesToHold({ ...basket, ...edited, giftCards });
   const catalogueVersions = new Map(item ? [[item.stockId, item.catalogueVersion]] : []);
   const hold = await changeHold(tx, shopId, held, takes, catalogueVersions, []);
   if (hold.outcome === 'stale') return 'stale';
   if (hold.outcome === 'short') {
     const { itemId, line, quantity } = target;
-    // Only what is added can be short: the codes stay.
+    // Only what is added can be short: the codes stay, and the cards pay what they can.
     const [available = 0] = hold.available.values();
     const errors = [{ itemId, requested: quantity - (line?.quantity ?? 0), available }];
     return refuse('insufficient_stock', { extensions: { errors } });
   }
   const saved = {
     ...edited,
+    giftCards,
     ...heldColumns(takes),
     eventIds: eventIdsOf(edited.lines),
     expiresAt: withinLifetime(basket, new Date(now.getTime() + basket.ttlSeconds * 1000)),

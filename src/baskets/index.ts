@@ -1,4 +1,5 @@
 export { type Activation, isSoldOut, takeWhatItWaitsFor } from './activation.ts';
+export { giveBackToCards, spendCards, totalsOfBasket } from './cards.ts';
 export {
   type Answered,
   type BasketCaller,

@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox';
-import type { CodeWithTerms } from '../catalogue/index.ts';
+import type { CodeWithTerms, GiftCard } from '../catalogue/index.ts';
 import { type BasketRow, type BasketStatus, liveStatuses, type StockTake } from '../holds/index.ts';
 import { Id, Nullable, OneOf, Problem, Shared, strict, Time } from '../http/schema.ts';
 import type { Amounts, TaxMode } from '../money/index.ts';
@@ -60,10 +60,10 @@ const LinkMode = Nullable(OneOf('page', 'redirect'));
 const Code = Type.String({ minLength: 1, maxLength: 128 });
 export const maxCodesOfType = 20;
 
-export const CodeBody = Type.Object({ type: OneOf('discount', 'access', 'creator'), code: Code }, strict);
+export const CodeBody = Type.Object({ type: OneOf('discount', 'access', 'giftCard', 'creator'), code: Code }, strict);
 export const codeParams = Type.Object({ id: Id, type: CodeBody.properties.type, code: Code });
 
-/** The request that creates a basket. Gift cards are not served yet; their default may be sent. */
+/** The request that creates a basket. */
 export const CreateBasketBody = Type.Object(
   {
     items: Type.Array(LineBody, { minItems: 1, maxItems: 200 }),
@@ -84,7 +84,7 @@ export const CreateBasketBody = Type.Object(
     modifiable: Type.Boolean({ default: true }),
     discountCodes: Type.Array(Code, { default: [], maxItems: maxCodesOfType }),
     accessCodes: Type.Array(Code, { default: [], maxItems: maxCodesOfType }),
-    giftCards: Type.Array(Type.String(), { default: [], maxItems: 0 }),
+    giftCards: Type.Array(Code, { default: [], maxItems: maxCodesOfType }),
     creatorCode: Type.Unsafe<string | null>(withDefault(Nullable(Code), null)),
     reference: Type.Unsafe<string | null>(withDefault(Nullable(Id), null)),
     campaign: Type.Unsafe<string | null>(withDefault(Nullable(Id), null)),
@@ -236,6 +236,9 @@ export type BasketLine = Static<typeof Line> & { stockId: string; taxRateTenThou
 /** A code with its terms as they were when it was applied, which do not change under the customer, and what it takes. */
 export type AppliedCode = CodeWithTerms & { takes: StockTake[] };
 
+/** A gift card that pays for a basket, with what it takes of its money: nothing where the ones before pay for all. */
+export type AppliedCard = Pick<GiftCard, 'cardId' | 'last4'> & { takes: StockTake[] };
+
 /** What a creation says and a change may say anew. */
 export type BasketDetails = Pick<
   CreateBasketRequest,
@@ -273,6 +276,7 @@ export type Basket = {
   lastLineNumber: number;
   /** In the order in which they were given. */
   codes: AppliedCode[];
+  giftCards: AppliedCard[];
   content: BasketContent;
   linkGeneration: number;
   /** Whether it waits for its first activation, or did until it ended: it holds nothing, and ends with its link. */
@@ -323,6 +327,7 @@ export function toBasket(row: BasketRow): Basket {
     lines: row.lines as BasketLine[],
     lastLineNumber: row.last_line_number,
     codes: (row.codes ?? []) as AppliedCode[],
+    giftCards: (row.gift_cards ?? []) as AppliedCard[],
     content: row.content as BasketContent,
     linkGeneration: row.link_generation,
     waiting: row.waiting ?? false,

@@ -440,9 +440,8 @@ export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
         request,
         reply,
         async (caller, basketId, conditions) => {
-          const given = { ...request.body, pointer: '/code' };
           const tries = await deps.countCodeTries(request, basketId);
-          return applyCode(deps, caller, basketId, conditions, given, tries);
+          return applyCode(deps, caller, basketId, conditions, request.body, tries);
         },
         (shown) => shown,
       ),

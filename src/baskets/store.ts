@@ -55,6 +55,7 @@ type Changeable = Pick<
   | 'lines'
   | 'lastLineNumber'
   | 'codes'
+  | 'giftCards'
   | 'content'
   | 'linkGeneration'
   | 'waiting'
@@ -81,7 +82,7 @@ const changeableColumns = `status = $3, status_reason = $4, customer_id = $5, re
   session_id = $13, session_issued_at = $14, session_customer_id = $15, lease_id = $16,
   expires_at_before_checkout = $17, expires_at = $18, activated_at = $19, completed_at = $20, ended_at = $21,
   late = $22, completion_refused = $23, hold_stock_ids = $24, hold_quantities = $25, event_ids = $26, lines = $27,
-  last_line_number = $28, extensions_left = $29, refunded_at = $30, codes = $31, waiting = $32`;
+  last_line_number = $28, extensions_left = $29, refunded_at = $30, codes = $31, waiting = $32, gift_cards = $33`;
 
 function changeableValues(basket: Basket): unknown[] {
   return [
@@ -117,6 +118,7 @@ function changeableValues(basket: Basket): unknown[] {
     basket.refundedAt,
     JSON.stringify(basket.codes),
     basket.waiting,
+    JSON.stringify(basket.giftCards),
   ];
 }
 

@@ -1,5 +1,5 @@
 import type { CodeType } from '../catalogue/index.ts';
-import { totalsOf } from '../money/index.ts';
+import { appliedOf, totalsOfBasket } from './cards.ts';
 import { maskEmail } from './masking.ts';
 import type { Basket, BasketAnswer } from './model.ts';
 
@@ -10,7 +10,6 @@ export type Viewer = 'backEnd' | 'session';
 export function showBasket(basket: Basket, now: Date, viewer: Viewer): BasketAnswer {
   const { content, waiting } = basket;
   const { email, name, username, usernameId } = content.customer;
-  const totals = totalsOf(basket.lines);
   const anyCustomer = basket.customerId !== null || Object.keys(content.customer).length > 0;
   return {
     id: basket.basketId,
@@ -31,10 +30,10 @@ export function showBasket(basket: Basket, now: Date, viewer: Viewer): BasketAns
         }
       : null,
     items: basket.lines.map(({ stockId, taxRateTenThousandths, ...line }) => line),
-    totals: { ...totals, giftCards: 0, due: totals.total },
+    totals: totalsOfBasket(basket),
     discountCodes: namesOf(basket, 'discount'),
     accessCodes: namesOf(basket, 'access'),
-    giftCards: [],
+    giftCards: basket.giftCards.map((card) => ({ last4: card.last4, applied: appliedOf(card) })),
     creatorCode: namesOf(basket, 'creator')[0] ?? null,
     successRedirectUrl: content.successRedirectUrl,
     failureRedirectUrl: content.failureRedirectUrl,

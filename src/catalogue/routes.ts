@@ -12,6 +12,7 @@ import { mergePatch } from '../shops/index.ts';
 import { adjustItem, adjustPool } from './adjust.ts';
 import { type CatalogueDeps, changeEvent, changeItems, changePool } from './changes.ts';
 import { codeRoutes } from './codes/routes.ts';
+import { giftCardRoutes } from './gift-cards/routes.ts';
 import {
   AdjustmentBody,
   BulkItemsAnswer,
@@ -37,8 +38,8 @@ const writing = { scopes: ['shop:write'] } as const;
 const reading = { scopes: ['catalogue:read', 'baskets:write', 'shop:write'] } as const;
 const bulkBodyBytes = 1024 * 1024;
 
-/** The routes of events, items, pools and codes. */
-export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Keyring }): void {
+/** The routes of events, items, pools, codes and gift cards. */
+export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Keyring; cardKeys: Keyring }): void {
   const { pool, stock } = deps;
   for (const schema of [EventAnswer, ItemAnswer, PoolAnswer]) app.addSchema(schema);
   const refusals = problemResponses(400, 401, 403, 404, 409, 422);
@@ -342,6 +343,7 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
     },
   );
   codeRoutes(app, deps);
+  giftCardRoutes(app, deps);
 }
 
 function toEventChange(written: WrittenEvent) {

@@ -51,7 +51,7 @@ const rules: readonly { rule: string; broken: string }[] = [
         OR (b.refunded_at IS NOT NULL AND (r.units, r.amount) IS DISTINCT FROM (b.units::bigint, b.amount::numeric))`,
   },
   {
-    rule: 'what a basket holds, or held, is what its lines and codes take, and nothing while it waits to be activated',
+    rule: 'what a basket holds, or held, is what its lines, codes and cards take, and nothing while it waits to be activated',
     broken: `
       WITH line AS (
         SELECT b.shop_id, b.basket_id, t.take ->> 'stockId' AS stock_id, sum((t.take ->> 'quantity')::int) AS quantity
@@ -59,6 +59,8 @@ const rules: readonly { rule: string; broken: string }[] = [
           SELECT json_array_elements(b.lines)
           UNION ALL
           SELECT json_array_elements(c -> 'takes') FROM json_array_elements(b.codes) AS c
+          UNION ALL
+          SELECT json_array_elements(g -> 'takes') FROM json_array_elements(b.gift_cards) AS g
         ) AS t(take) WHERE NOT b.waiting GROUP BY 1, 2, 3
       ),
       hold AS (
@@ -67,6 +69,33 @@ const rules: readonly { rule: string; broken: string }[] = [
       )
       SELECT * FROM line l FULL JOIN hold h USING (shop_id, basket_id, stock_id)
       WHERE l.quantity IS DISTINCT FROM h.quantity`,
+  },
+  {
+    rule: 'what happened to the money of a gift card comes to what is left on it',
+    broken: `
+      SELECT g.shop_id, g.card_id, s.capacity - s.sold AS left_on_it, e.amount AS written_down
+      FROM gift_cards g
+      LEFT JOIN stock s ON s.shop_id = g.shop_id AND s.stock_id = 'giftCard:' || g.card_id
+      LEFT JOIN (SELECT shop_id, card_id, sum(amount)::bigint AS amount FROM gift_card_entries GROUP BY 1, 2) e
+        ON e.shop_id = g.shop_id AND e.card_id = g.card_id
+      WHERE s.capacity - s.sold IS DISTINCT FROM e.amount`,
+  },
+  {
+    rule: 'completed baskets have spent what they took of gift cards, and no more is given back',
+    broken: `
+      WITH spent AS (
+        SELECT shop_id, basket_id, card_id, -sum(amount) FILTER (WHERE kind = 'spent') AS amount,
+          coalesce(sum(amount) FILTER (WHERE kind = 'given_back'), 0) AS given_back
+        FROM gift_card_entries WHERE basket_id IS NOT NULL GROUP BY 1, 2, 3
+      ),
+      paid AS (
+        SELECT b.shop_id, b.basket_id, g ->> 'cardId' AS card_id, (t ->> 'quantity')::bigint AS amount
+        FROM baskets b, json_array_elements(b.gift_cards) AS g, json_array_elements(g -> 'takes') AS t
+        WHERE b.status = 'completed'
+      )
+      SELECT shop_id, basket_id, card_id, p.amount AS paid, s.amount AS spent, s.given_back
+      FROM paid p FULL JOIN spent s USING (shop_id, basket_id, card_id)
+      WHERE p.amount IS DISTINCT FROM s.amount OR s.given_back > s.amount`,
   },
   {
     rule: 'no more is held and sold than there is',

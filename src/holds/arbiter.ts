@@ -42,10 +42,10 @@ request AS (
   SELECT * FROM unnest($1::int[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
     $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::int[], $15::int[], $16::int[], $17::int[],
     $18::boolean[], $19::bytea[], $20::bytea[], $21::text[], $26::text[],
-    $27::timestamptz[])
+    $27::timestamptz[], $28::text[])
   AS r(ordinal, shop_id, shop_version, basket_id, partner, customer_id, reference, campaign, hold_stock_ids,
     hold_quantities, event_ids, lines, content, ttl_seconds, max_lifetime_seconds, checkout_seconds, extensions,
-    may_log_in, key_hash, fingerprint, answer, codes, link_expires_at)
+    may_log_in, key_hash, fingerprint, answer, codes, link_expires_at, gift_cards)
 ),
 take AS (
   SELECT r.shop_id, t.* FROM unnest($22::int[], $23::text[], $24::int[], $25::bigint[])
@@ -100,13 +100,13 @@ created AS (
   INSERT INTO baskets (shop_id, basket_id, partner, status, version, sequence, customer_id, reference, campaign,
     hold_stock_ids, hold_quantities, event_ids, lines, content, link_generation, lifetime_ends_at, ttl_seconds,
     checkout_seconds, extensions_left, creator_may_log_in, customer_setter_may_log_in, link_minter_may_log_in,
-    created_at, updated_at, expires_at, codes, link_expires_at, waiting)
+    created_at, updated_at, expires_at, codes, link_expires_at, waiting, gift_cards)
   SELECT a.shop_id, a.basket_id, a.partner, 'open', 1, 1, a.customer_id, a.reference, a.campaign,
     a.hold_stock_ids::text[], a.hold_quantities::int[], a.event_ids::text[], a.lines::json, a.content::json,
     (service_state.epoch::bigint << 32) + 1, clock.now + a.max_lifetime_seconds * interval '1 second', a.ttl_seconds,
     a.checkout_seconds, a.extensions, a.may_log_in, a.may_log_in, a.may_log_in, clock.now, clock.now,
     coalesce(a.link_expires_at, clock.now + a.ttl_seconds * interval '1 second'), a.codes::json, a.link_expires_at,
-    a.link_expires_at IS NOT NULL
+    a.link_expires_at IS NOT NULL, a.gift_cards::json
   FROM accepted a, clock, service_state
   RETURNING *
 ),
@@ -200,6 +200,7 @@ function parametersOf(creations: readonly Creation[]): unknown[] {
     takes.map(({ catalogueVersion }) => catalogueVersion),
     column(({ codes }) => JSON.stringify(codes)),
     column(({ linkExpiresAt }) => linkExpiresAt),
+    column(({ giftCards }) => JSON.stringify(giftCards)),
   ];
 }
 

@@ -16,5 +16,13 @@ export {
 } from './model.ts';
 export { type CommitCreation, openCommitQueue } from './queue.ts';
 export { compareHolds, compareRows, reconcile } from './reconcile.ts';
-export { changeHold, findShort, moveStock, stockKeeper } from './stock.ts';
+export {
+  addCapacity,
+  changeHold,
+  findShort,
+  lockStock,
+  moveStock,
+  readAvailable,
+  stockKeeper,
+} from './stock.ts';
 export { startSweeper } from './sweeper.ts';

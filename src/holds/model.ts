@@ -59,10 +59,11 @@ export type BasketRow = {
   late: boolean;
   completion_refused: boolean;
   last_line_number: number;
-  // Snapshots from before migrations 14 and 15 lack these.
+  // Snapshots from before migrations 8 to 10 lack these.
   codes?: unknown;
   waiting?: boolean;
   link_expires_at?: string | null;
+  gift_cards?: unknown;
 };
 
 /** A basket about to be committed, with what was read of the shop and the catalogue to decide on it. */
@@ -82,6 +83,7 @@ export type Creation = {
   eventIds: string[];
   lines: unknown;
   codes: unknown;
+  giftCards: unknown;
   content: unknown;
   ttlSeconds: number;
   maxLifetimeSeconds: number;

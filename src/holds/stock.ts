@@ -187,6 +187,51 @@ export async function changeHold(
   return { outcome: 'short', available: new Map(rows.map(({ stock_id, available }) => [stock_id, available])) };
 }
 
+/** How much there is to take of stock rows of which there is not any amount. */
+export async function readAvailable(
+  db: Queryable,
+  shopId: string,
+  stockIds: readonly string[],
+): Promise<Map<string, number>> {
+  const { rows } = await db.query<{ stock_id: string; available: number }>(
+    `SELECT s.stock_id, s.capacity - s.held - s.sold AS available FROM stock s
+     WHERE s.shop_id = $1 AND s.stock_id = ANY($2) AND s.capacity IS NOT NULL`,
+    [shopId, stockIds],
+  );
+  return new Map(rows.map(({ stock_id, available }) => [stock_id, available]));
+}
+
+/**
+ * Locks stock rows until the transaction ends, in the order of their ids, and makes those of `limits`: for who must know
+ * what there is before deciding what to take. Nothing else may be locked afterwards, so all that will change is named.
+ */
+export async function lockStock(
+  tx: Queryable,
+  shopId: string,
+  stockIds: readonly string[],
+  limits: readonly StockLimit[],
+): Promise<void> {
+  await makeLimits(
+    tx,
+    limits.map((limit) => ({ shopId, ...limit })),
+  );
+  await tx.query('SELECT FROM stock WHERE shop_id = $1 AND stock_id = ANY($2) ORDER BY stock_id FOR UPDATE', [
+    shopId,
+    stockIds,
+  ]);
+}
+
+/** Adds to the capacity of stock rows, locked in the order of their ids. Redis hears of it from the reconciler. */
+export async function addCapacity(tx: Queryable, shopId: string, additions: readonly StockTake[]): Promise<void> {
+  const stockIds = additions.map(({ stockId }) => stockId);
+  await lockStock(tx, shopId, stockIds, []);
+  await tx.query(
+    `UPDATE stock s SET capacity = s.capacity + a.more FROM unnest($2::text[], $3::int[]) AS a(stock_id, more)
+     WHERE s.shop_id = $1 AND s.stock_id = a.stock_id`,
+    [shopId, stockIds, additions.map(({ quantity }) => quantity)],
+  );
+}
+
 /**
  * Makes the rows of limits that are needed for the first time, in the caller's transaction and before it locks any row of
  * stock: so who waits here, for somebody who is making the same row, keeps no row that the other could want.

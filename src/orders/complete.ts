@@ -12,12 +12,13 @@ import {
   readLeased,
   sameLines,
   saveBasket,
+  spendCards,
   takesOfBasket,
+  totalsOfBasket,
 } from '../baskets/index.ts';
 import { readEvents } from '../catalogue/index.ts';
 import { isRefusal, type Refusal, refuse } from '../errors.ts';
 import { moveStock } from '../holds/index.ts';
-import { totalsOf } from '../money/index.ts';
 import type { OrderDeps } from './checkout.ts';
 import type { CompleteRequest } from './model.ts';
 import { insertOrder } from './store.ts';
@@ -61,7 +62,7 @@ async function complete({ tx, basket, now }: Change, request: CompleteRequest): 
   if (ended) return ended;
   if (await paidForOtherThings({ tx, basket }, request.leaseId)) return refuse('lease_superseded');
 
-  const { total: due } = totalsOf(basket.lines);
+  const { due } = totalsOfBasket(basket);
   const wrongAmount = request.amount !== undefined && request.amount !== due + fees;
   const wrongCurrency = request.currency !== undefined && request.currency !== basket.content.currency;
   if (wrongAmount || wrongCurrency) {
@@ -73,6 +74,7 @@ async function complete({ tx, basket, now }: Change, request: CompleteRequest): 
     await saveBasket(tx, basket, { completionRefused: true }, null);
     return refuse('expired_stock_gone');
   }
+  await spendCards(tx, basket);
   const recorded = await insertOrder(tx, {
     shopId,
     orderId,
@@ -99,13 +101,14 @@ async function complete({ tx, basket, now }: Change, request: CompleteRequest): 
 }
 
 /**
- * Whether a payment was begun under a lease that is not the present one, for lines that are not the present ones. Lines
- * carry their amounts, so that the same lines owe the same.
+ * Whether a payment was begun under a lease that is not the present one, for lines that are not the present ones, or for
+ * another amount, since gift cards pay more or less of them now.
  */
 async function paidForOtherThings({ tx, basket }: Pick<Change, 'tx' | 'basket'>, leaseId?: string): Promise<boolean> {
   if (leaseId === undefined || leaseId === basket.leaseId) return false;
   const leased = await readLeased(tx, basket.shopId, basket.basketId, leaseId);
-  return leased === null || !sameLines(leased.lines, basket.lines);
+  const { due } = totalsOfBasket(basket);
+  return leased === null || totalsOfBasket(leased).due !== due || !sameLines(leased.lines, basket.lines);
 }
 
 /** Why a basket that has ended, or never began, cannot be completed; null when it can, if late. */

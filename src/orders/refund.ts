@@ -7,6 +7,7 @@ import {
   type Changed,
   type Conditions,
   changeBasket,
+  giveBackToCards,
   saveBasket,
 } from '../baskets/index.ts';
 import { isRefusal, type Refusal, refuse } from '../errors.ts';
@@ -19,7 +20,7 @@ import { insertRefund, type Refund, type RefundedLine, readRefunds } from './sto
 
 /**
  * Records a refund of a completed basket that was made elsewhere: of the lines that the request names, or of everything
- * that has not been refunded. With `restock` the units are on sale again when this returns, else they stay sold. The
+ * that has not been refunded. What gift cards paid of it is on them again. With `restock` the units are on sale again when this returns, else they stay sold. The
  * same payment reference again gets the refund that was recorded under it. A refund of the last unit makes the basket
  * `refundedAt`. Refusals: those of changeBasket, `basket_not_completed`, `refund_exceeds_purchase`.
  */
@@ -61,6 +62,8 @@ export async function refundBasket(
 
 async function refund({ tx, basket, now }: Change, earlier: readonly Refund[], refund: Refund): Promise<Changed> {
   const { shopId, basketId } = basket;
+  const refundedMinor = [...earlier, refund].flatMap(({ lines }) => lines).reduce((sum, { amount }) => sum + amount, 0);
+  await giveBackToCards(tx, basket, refundedMinor);
   if (refund.restocked && !(await moveStock(tx, shopId, takesOf(refund.lines), 'restock'))) {
     throw new Error('what was sold has no stock row');
   }

@@ -50,6 +50,7 @@ function creation(takes: Record<string, number>, more: Partial<Creation> = {}): 
     eventIds: [],
     lines: summed,
     codes: [],
+    giftCards: [],
     content: {},
     ttlSeconds: 600,
     maxLifetimeSeconds: 1800,

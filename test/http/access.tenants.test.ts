@@ -18,6 +18,7 @@ const creating = [
   'PUT /v1/discount-codes/{code}',
   'PUT /v1/access-codes/{code}',
   'PUT /v1/creator-codes/{code}',
+  'PUT /v1/gift-cards/{number}',
 ];
 
 const shop = await openShop(t);
@@ -37,6 +38,7 @@ await put('/v1/pools/arena', { name: 'Arena', capacity: 10 });
 await put('/v1/discount-codes/SECRET-CODE', { type: 'percent', value: 1000 });
 await put('/v1/access-codes/SECRET-CODE', { itemIds: ['stalls'] });
 await put('/v1/creator-codes/SECRET-CODE', { walletRef: 'w-1', sharePercent: 5 });
+await put('/v1/gift-cards/4000-1234-5678', { balance: 100, currency: 'GBP' });
 const basket = await createBasket(shop, { discountCodes: ['SECRET-CODE'], campaign: 'spring' });
 const { body: key } = await shop.owner.request<{ apiKeyId: string }>('POST', '/v1/shops/roxy/api-keys', {
   name: 'x',
@@ -53,6 +55,7 @@ const foreign: Record<string, string> = {
   type: 'discount',
   code: 'SECRET-CODE',
   campaign: 'spring',
+  number: '4000-1234-5678',
   apiKeyId: key.apiKeyId,
 };
 const unknown: Record<string, string> = {
@@ -65,6 +68,7 @@ const unknown: Record<string, string> = {
   type: 'discount',
   code: 'NO-CODE',
   campaign: 'nothing',
+  number: '4000-0000-0000',
   apiKeyId: `${key.apiKeyId.slice(0, -3)}000`,
 };
 
@@ -158,13 +162,14 @@ t.test('an id of another shop is free: what is made under it is the caller’s o
     'PUT /v1/discount-codes/{code}': { type: 'fixed', value: 1, itemIds: ['Theirs'] },
     'PUT /v1/access-codes/{code}': { itemIds: ['Theirs'] },
     'PUT /v1/creator-codes/{code}': { walletRef: 'Theirs', sharePercent: 1 },
+    'PUT /v1/gift-cards/{number}': { balance: 77, currency: 'EUR' },
   };
   for (const operation of creating) {
     const [method = '', template = ''] = operation.split(' ');
     const path = filled(template, foreign);
     const before = await seen(shop.owner, 'GET', path, undefined);
     t.equal((await other.request(method, path, bodies[operation])).status, 200, operation);
-    t.match(await seen(other, 'GET', path, undefined), { text: /Theirs/ }, operation);
+    t.match(await seen(other, 'GET', path, undefined), { text: /Theirs|EUR/ }, operation);
     t.same(await seen(shop.owner, 'GET', path, undefined), before, operation);
   }
 });

@@ -46,6 +46,7 @@ const given = {
   'custom data': custom,
   'custom data of a line': basketData(`line-${unique()}`),
   'variable of a line': basketData(`variable-${unique()}`),
+  'number of a gift card': secret(`card-${unique()}`),
   // Its uses are counted in Redis, too.
   'discount code': {
     text: `CODE-${unique().toUpperCase()}`,
@@ -121,7 +122,10 @@ async function plantEverywhere(t: Test) {
   await answered(200, api(replica.url, apiKey).request('GET', '/v1/baskets'));
   const codePath = `/v1/discount-codes/${given['discount code'].text}`;
   await answered(200, caller.request('PUT', codePath, { type: 'percent', value: 1000 }));
+  const cardPath = `/v1/gift-cards/${given['number of a gift card'].text}`;
+  await answered(200, caller.request('PUT', cardPath, { balance: 100_000, currency: 'GBP' }));
   const basket = {
+    giftCards: [given['number of a gift card'].text],
     discountCodes: [given['discount code'].text],
     items: [
       {
@@ -191,6 +195,10 @@ async function plantEverywhere(t: Test) {
       ['GET', `/v1/discount-codes/${inPath}x`],
       ['POST', `${path}/codes`, { type: 'discount', code: text }],
       ['DELETE', `${path}/codes/discount/${inPath}`],
+      ['POST', `${path}/codes`, { type: 'giftCard', code: text }],
+      ['DELETE', `${path}/codes/giftCard/${inPath}`],
+      ['PUT', `/v1/gift-cards/${inPath}`, { balance: text }],
+      ['GET', `/v1/gift-cards/${inPath}x`],
       ['GET', `/b/${inPath}x`],
       ['GET', `/b/${inPath}/${inPath}`],
       ['GET', `/b/%zz${inPath}`],
@@ -234,6 +242,7 @@ async function plantEverywhere(t: Test) {
       caller.request('GET', '/v1/pools/arena'),
       caller.request('POST', '/v1/items/stalls/adjustments', { delta: 1, reason: 'again' }),
       caller.request('GET', codePath),
+      caller.request('PUT', cardPath, { balance: 200_000, currency: 'GBP' }),
       caller.request('GET', `${path}/timeline`),
       caller.request('POST', `${path}/link`),
       caller.request('PATCH', path, { customer: basket.customer }),
@@ -281,7 +290,7 @@ async function plantEverywhere(t: Test) {
     page: page.text,
   };
   t.match(found, {
-    log: /"customer erased"[^]*"request failed"/,
+    log: /"customer erased"[\s\S]*"request failed"/,
     refusals: /internal_error/,
     metrics: /^# HELP /m,
     outbox: /basket\.completed|completed/,

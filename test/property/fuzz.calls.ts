@@ -39,7 +39,7 @@ const inPath: Record<string, fc.Arbitrary<unknown>> = {
   lineId: draw('line'),
   token: draw('link'),
   basketId: draw('laravelLink'),
-  type: some('discount', 'discount', 'discount', 'access', 'creator'),
+  type: some('discount', 'discount', 'discount', 'access', 'creator', 'giftCard'),
   code: some('TENTH', 'TENTH', 'tenth', 'FIVE', 'DOOR', 'ACME'),
 };
 const aBasketToPay = fc.oneof({ weight: 3, arbitrary: draw('basketInUse') }, { weight: 1, arbitrary: draw('basket') });

@@ -99,6 +99,7 @@ export async function beginRun(world: World, linkFormat: 'token' | 'laravel'): P
   await setUp('putDiscountCode', { code: 'TENTH' }, { type: 'percent', value: 1000 });
   await setUp('putDiscountCode', { code: 'FIVE' }, { type: 'fixed', value: 500, maxUses: 50, maxUsesPerCustomer: 2 });
   await setUp('putAccessCode', { code: 'DOOR' }, { itemIds: ['mug'], maxUses: 50 });
+  await setUp('putGiftCard', { number: '4000 1234 5678' }, { balance: 5000, currency: 'GBP' });
   await setUp('putCreatorCode', { code: 'ACME' }, { walletRef: 'w-1', sharePercent: 5 });
   await setUp('createApiKey', { shopId }, { name: 'all', scopes: [...shopScopes] });
   const line = { itemId: 'mug', quantity: 2 };
