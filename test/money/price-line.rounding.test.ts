@@ -145,7 +145,7 @@ t.test('totals too large to be exact are an error, not a rounded amount', async 
   t.throws(() => totalsOf([half, half]), RangeError);
 });
 
-t.test('the shares of a line’s units add up to its total, and none is off by more than a minor unit', async (t) => {
+t.test('the shares of a line’s units add up to its total, and none is off by more than a minor unit', async () => {
   const divided = fc.integer({ min: 1, max: MAX_QUANTITY }).chain((quantity) =>
     fc.record({
       quantity: fc.constant(quantity),
