@@ -102,14 +102,19 @@ t.test('after an erasure no table holds what an ended basket told of its custome
 
 t.test('live baskets are left as they are and named, and so is everybody else’s', async (t) => {
   const { text, body } = personal('ben');
-  const live = [await openBasket(shop, body), await createBasket(shop, body)].map(({ id }) => id).sort();
+  const made = [
+    await openBasket(shop, body),
+    await createBasket(shop, body),
+    await createBasket(shop, { ...body, reserve: 'activation' }),
+  ];
+  const live = made.map(({ id }) => id).sort();
   const other = personal('ben-2');
   await cancel((await createBasket(shop, other.body)).id);
   const before = await contentsOf(pool);
   t.match(await erase('ben'), { status: 200, body: { erasedBaskets: 0, liveBasketIds: live } });
   t.same(await contentsOf(pool), before);
   for (const id of live) await cancel(id);
-  t.match(await erase('ben'), { status: 200, body: { erasedBaskets: 2, liveBasketIds: [] } });
+  t.match(await erase('ben'), { status: 200, body: { erasedBaskets: 3, liveBasketIds: [] } });
   t.same(await tablesWith(text), []);
   t.same((await tablesWith(other.text)).sort(), ['baskets', 'outbox']);
 });
