@@ -154,7 +154,7 @@ export async function saveBasket(
                updated_at = date_trunc('milliseconds', now())
              WHERE b.shop_id = $1 AND b.basket_id = $2 RETURNING b.*
            ),
-           announced AS (${announceBaskets('changed', '$33')})
+           announced AS (${announceBaskets('changed', `$${values.length + 1}`)})
            SELECT row_to_json(changed) AS row FROM changed`,
           [...values, type],
         );
