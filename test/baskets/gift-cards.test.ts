@@ -2,6 +2,7 @@ import t from 'tap';
 import { sha256 } from '../../src/platform/crypto.ts';
 import { audit } from '../support/audit.ts';
 import {
+  activate,
   checkout,
   complete,
   createBasket,
@@ -17,6 +18,7 @@ import { openShop } from '../support/shop.ts';
 
 type Shown = ShownProblem & {
   id: string;
+  startBasketUrl: string;
   version: number;
   totals: { total: number; giftCards: number; due: number };
   giftCards: { last4: string; applied: number }[];
@@ -210,6 +212,18 @@ t.test('what a basket holds of a card comes back with its end, and is spent with
     { balance: 500, available: 500 },
     'put money on it again',
   );
+});
+
+t.test('a basket that waits for its activation holds nothing of its cards, and then what they can pay', async (t) => {
+  const number = await issue(4000);
+  const waiting = { reserve: 'activation', giftCards: [number] };
+  const [first, second] = [(await create(waiting)).body, (await create(waiting)).body];
+  t.match([await read(first.id), await read(second.id)], [{ giftCards: [{ applied: 3000 }] }, { totals: { due: 0 } }]);
+  t.match(await cardOf(number), { balance: 4000, available: 4000 });
+  t.match((await activate(shop, first.startBasketUrl)).basket, { totals: { giftCards: 3000, due: 0 } });
+  t.match(await cardOf(number), { balance: 4000, available: 1000 });
+  t.match((await activate(shop, second.startBasketUrl)).basket, { totals: { giftCards: 1000, due: 2000 } });
+  t.match(await cardOf(number), { balance: 4000, available: 0 });
 });
 
 t.test('a late completion takes the money again, or is refused for good', async (t) => {
