@@ -4,7 +4,14 @@ import type { Registry } from 'prom-client';
 import { basketRoutes, customerRoutes, type OpeningCounter } from './baskets/index.ts';
 import { catalogueRoutes, openItemCache } from './catalogue/index.ts';
 import type { Config } from './config.ts';
-import { confirmationPurpose, handoffRoutes, readSession, sessionPurpose, writeConfirmation } from './handoff/index.ts';
+import {
+  confirmationPurpose,
+  handoffRoutes,
+  readSession,
+  sessionOf,
+  sessionPurpose,
+  writeConfirmation,
+} from './handoff/index.ts';
 import { type Admission, endBasketsOfEvent, type Keeper, openCommitQueue, stockKeeper } from './holds/index.ts';
 import { bearerAccess } from './http/access.ts';
 import type { Api } from './http/api.ts';
@@ -93,6 +100,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     countCodeTries,
     countAsCalls,
     cardKeys,
+    sessionOf: (basket) => sessionOf({ shops, sessionKeys }, basket),
     startLink: (basket, linkKid) => startLinkOf({ ...linkKeys, shops, publicUrl }, basket, linkKid),
   });
   customerRoutes(app, { pool });

@@ -80,6 +80,11 @@ export const problems = {
     title: 'The basket is being paid',
     text: 'Leave checkout first (DELETE …/checkout), or wait until the payment has succeeded or failed.',
   },
+  not_recreatable: {
+    status: 409,
+    title: 'The basket has not expired and was not cancelled',
+    text: '`basketStatus` says how it stands. Work on a live basket itself, or cancel it first; create a new one where this one is complete.',
+  },
   not_modifiable: {
     status: 409,
     title: 'This part of the basket cannot be changed',

@@ -46,7 +46,7 @@ export async function getBasket(pool: pg.Pool, caller: BasketCaller, basketId: s
   return accessToBasket(caller, found.basket, found.now) ?? found;
 }
 
-/** What a change gives: the basket as it is afterwards, and what its answer has beyond the basket. */
+/** What a change gives: the basket as it is afterwards, or one made of it, and what its answer has beyond the basket. */
 export type Changed = { basket: Basket; answer: Record<string, unknown> };
 
 /** A change as it was answered. `now` is Postgres' time of the change, also when its answer is given again. */
@@ -99,12 +99,13 @@ export async function changeBasket(
       const result = await change({ tx, basket, now, others });
       if (isRefusal(result)) return result;
       changed = { ...result, now, replayed: false };
-      const { sequence } = result.basket;
-      return { status: 200, basketId, sequence, answer: { ...result.answer, now: now.toISOString() } };
+      const { basketId: answeredId, sequence } = result.basket;
+      const status = answeredId === basketId ? 200 : 201;
+      return { status, basketId: answeredId, sequence, answer: { ...result.answer, now: now.toISOString() } };
     });
     if (isRefusal(stored)) return stored;
     if (changed) return changed;
-    const snapshot = await readSnapshot(tx, shopId, basketId, stored.sequence ?? 0);
+    const snapshot = await readSnapshot(tx, shopId, stored.basketId ?? basketId, stored.sequence ?? 0);
     if (snapshot === null) throw new Error('a stored answer lost its snapshot');
     const { now, ...answer } = stored.answer;
     return { basket: snapshot, answer, now: new Date(String(now)), replayed: true };

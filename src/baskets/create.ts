@@ -15,6 +15,7 @@ import type { CodeTries } from '../http/limits.ts';
 import type { DatabaseClock } from '../platform/clock.ts';
 import type { Keyring } from '../platform/crypto.ts';
 import { newId } from '../platform/ids.ts';
+import type { Queryable } from '../platform/postgres.ts';
 import type { Shop, ShopCache } from '../shops/index.ts';
 import { findCards, type GivenCard, givenCards, payWith } from './cards.ts';
 import {
@@ -214,19 +215,20 @@ export async function replay(
   return basket ? { basket, answer: stored.answer as CreateAnswer, replayed: true } : refuse('not_found');
 }
 
-async function liveBasketLimit(
-  pool: pg.Pool,
+/** Whether a caller has as many live baskets as the shop allows: `live_basket_limit`, or null. */
+export async function liveBasketLimit(
+  db: Queryable,
   shop: Shop,
   partner: string | null,
   customerId: string | null,
 ): Promise<Refusal | null> {
   const { maxLiveBasketsPerCustomer: ofCustomer, maxLiveBasketsPerPartner: ofPartner } = shop.basket;
   if (ofCustomer !== null && customerId !== null) {
-    const live = await countLiveBaskets(pool, shop.shopId, partner, customerId);
+    const live = await countLiveBaskets(db, shop.shopId, partner, customerId);
     if (live >= ofCustomer) return refuse('live_basket_limit', { extensions: { limit: ofCustomer } });
   }
   if (ofPartner !== null && partner !== null) {
-    const live = await countLiveBaskets(pool, shop.shopId, partner, null);
+    const live = await countLiveBaskets(db, shop.shopId, partner, null);
     if (live >= ofPartner) return refuse('live_basket_limit', { extensions: { limit: ofPartner } });
   }
   return null;

@@ -183,7 +183,8 @@ export function sameLines(some: readonly BasketLine[], others: readonly BasketLi
   return canonicalize(written(some)) === canonicalize(written(others));
 }
 
-function quantitiesByItem(lines: readonly { itemId: string; quantity: number }[]): Map<string, number> {
+/** How many of each item lines have together. */
+export function quantitiesByItem(lines: readonly { itemId: string; quantity: number }[]): Map<string, number> {
   const quantities = new Map<string, number>();
   for (const { itemId, quantity } of lines) quantities.set(itemId, (quantities.get(itemId) ?? 0) + quantity);
   return quantities;

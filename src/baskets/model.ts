@@ -210,6 +210,31 @@ export const BasketAnswer = Type.Object(
 );
 export type BasketAnswer = Static<typeof BasketAnswer>;
 
+/** An item of an ended basket of which the new one has less, and why: a problem code. */
+const Unavailable = Type.Object({
+  itemId: Id,
+  requested: Type.Integer({ description: 'How many the ended basket had' }),
+  available: Type.Integer({ description: 'How many of them the new one has' }),
+  code: Type.String({ description: '`insufficient_stock`, or the code that a creation would be refused with' }),
+});
+type Unavailable = Static<typeof Unavailable>;
+
+/** A basket that was made of an ended one. */
+export const RecreatedBasket = Type.Object(
+  {
+    ...BasketAnswer.properties,
+    unavailable: Type.Array(Unavailable),
+    droppedCodes: Type.Array(Type.String(), { description: 'Codes that cannot be used any more' }),
+    session: Type.Optional(
+      Type.Object(
+        { token: Type.String(), expiresAt: Time },
+        { description: 'Where a session has asked for it: the session of the new basket, which is activated' },
+      ),
+    ),
+  },
+  { $id: 'RecreatedBasket' },
+);
+
 /** What the baskets of a campaign have come to so far. */
 export const CampaignAnswer = Type.Object({
   created: Type.Integer(),
@@ -254,6 +279,10 @@ export type BasketContent = BasketDetails &
   };
 
 type StatusReason = 'timeout' | 'superseded' | 'requested' | 'event_cancelled';
+
+/** What a new basket has not got of the ended one that it was made of. */
+export type Without = { unavailable: Unavailable[]; droppedCodes: string[] };
+type Recreated = { basketId: string } & Without;
 
 /** A basket as the service works on it: a row of `baskets` with times as dates. */
 export type Basket = {
@@ -304,6 +333,8 @@ export type Basket = {
   refundedAt: Date | null;
   late: boolean;
   completionRefused: boolean;
+  /** The basket that was made of this one after it had ended, and what was told of it. */
+  recreated: Recreated | null;
 };
 
 /** The basket in a row of `baskets`, or in an outbox snapshot of one. */
@@ -353,6 +384,7 @@ export function toBasket(row: BasketRow): Basket {
     refundedAt: date(row.refunded_at),
     late: row.late,
     completionRefused: row.completion_refused,
+    recreated: row.recreated_as ? { basketId: row.recreated_as, ...(row.recreated_without as Without) } : null,
   };
 }
 

@@ -39,7 +39,9 @@ import {
   LineBody,
   PatchableBasket,
   QuantityBody,
+  RecreatedBasket,
 } from './model.ts';
+import { recreateBasket } from './recreate.ts';
 import { countCampaign, listBaskets } from './store.ts';
 import { readTimeline, Timeline } from './timeline.ts';
 import { showBasket, type Viewer } from './view.ts';
@@ -51,6 +53,8 @@ export type BasketRouteDeps = CreateDeps & {
   /** The start link of a basket, signed with this key. */
   startLink: (basket: Basket, linkKid: string) => Promise<string>;
   countAsCalls: CountAsCalls;
+  /** The token of a basket's session, and how long it works. */
+  sessionOf: (basket: Basket) => Promise<{ token: string; expiresAt: Date }>;
 };
 
 export const basketParams = Type.Object({ id: Id });
@@ -134,12 +138,13 @@ function lineExists(pool: pg.Pool): (request: FastifyRequest) => Promise<boolean
 /**
  * `POST` and `GET /v1/baskets`, `POST /v1/baskets/batch`, `GET` and `PATCH /v1/baskets/{id}`, `GET …/timeline`,
  * `POST …/lines`, `PATCH` and `DELETE …/lines/{lineId}`, `POST …/codes`, `DELETE …/codes/{type}/{code}`,
- * `POST …/extend`, `POST …/cancel`, and `GET /v1/campaigns/{campaign}`.
+ * `POST …/extend`, `POST …/cancel`, `POST …/recreate`, and `GET /v1/campaigns/{campaign}`.
  */
 export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
   app.addSchema(CreateBasketBody);
   app.addSchema(BasketAnswer);
   app.addSchema(Timeline);
+  app.addSchema(RecreatedBasket);
 
   app.post(
     '/v1/baskets',
@@ -487,6 +492,34 @@ export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
         reply,
         (caller, basketId, conditions) => extendBasket(deps, caller, basketId, conditions),
         (shown) => shown,
+      ),
+  );
+
+  app.post(
+    '/v1/baskets/:id/recreate',
+    {
+      config: { access: editing, exists: basketExists(deps.pool) },
+      schema: {
+        tags: ['Baskets'],
+        summary: 'Make a new basket of one that has expired or was cancelled',
+        operationId: 'recreateBasket',
+        params: basketParams,
+        body: Type.Object({}, strict),
+        response: { 201: Shared(RecreatedBasket), ...basketRefusals },
+      },
+    },
+    (request, reply) =>
+      answerChange(
+        request,
+        reply,
+        (caller, basketId, conditions) => recreateBasket(deps, caller, basketId, conditions),
+        async (shown, { basket, answer }) => {
+          reply.code(201).header('location', `/v1/baskets/${basket.basketId}`);
+          const forSession = callerOfRequest(request).kind === 'session' && basket.sessionId !== null;
+          if (!forSession) return { ...shown, ...answer };
+          const { token, expiresAt } = await deps.sessionOf(basket);
+          return { ...shown, ...answer, session: { token, expiresAt: expiresAt.toISOString() } };
+        },
       ),
   );
 

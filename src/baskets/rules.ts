@@ -83,6 +83,19 @@ export function checkDetails(shop: Shop, details: BasketDetails): BasketDetails 
   };
 }
 
+/** The same content for another basket in the shop as it is now: without redirects that it does not allow any more. */
+export function contentAnew(shop: Shop, content: BasketContent): BasketContent {
+  const still = (url: string | null) => (url === null ? null : allowedRedirectUrl(url, shop.allowedRedirectOrigins));
+  return {
+    ...content,
+    successRedirectUrl: still(content.successRedirectUrl),
+    failureRedirectUrl: still(content.failureRedirectUrl),
+    cancelRedirectUrl: still(content.cancelRedirectUrl),
+    currency: shop.currency,
+    taxMode: shop.tax.mode,
+  };
+}
+
 type Redirects = Pick<BasketDetails, 'successRedirectUrl' | 'failureRedirectUrl' | 'cancelRedirectUrl'>;
 
 /** Refuses `custom` data that is larger or deeper than is kept: `invalid_request` with this JSON pointer. */

@@ -1,7 +1,7 @@
 import type { BasketRow, BasketStatus } from '../holds/index.ts';
 import type { Queryable } from '../platform/postgres.ts';
 import { announceBaskets } from '../webhooks/index.ts';
-import { asOf, type Basket, toBasket } from './model.ts';
+import { asOf, type Basket, toBasket, type Without } from './model.ts';
 
 /** A basket as it is at `now`, Postgres' time of the statement or transaction. */
 export type BasketAt = { basket: Basket; now: Date };
@@ -161,6 +161,38 @@ export async function saveBasket(
   const [saved] = rows;
   if (!saved) throw new Error('a locked basket is gone');
   return toBasket(saved.row);
+}
+
+/** The columns of a new basket; those that are left out have their defaults. */
+export type NewBasket = Partial<BasketRow> & Pick<BasketRow, 'shop_id' | 'basket_id'>;
+
+/**
+ * Inserts a basket that was made of an ended one, with its outbox row, and notes it there, in the caller's transaction,
+ * which holds the ended one's row.
+ */
+export async function insertRecreated(
+  tx: Queryable,
+  ended: Basket,
+  made: NewBasket,
+  without: Without,
+): Promise<Basket> {
+  const columns = Object.keys(made).join(', ');
+  const { rows } = await tx.query<{ row: BasketRow }>(
+    `WITH created AS (
+       INSERT INTO baskets (${columns}, link_generation)
+       SELECT ${columns}, (s.epoch::bigint << 32) + 1 FROM json_populate_record(NULL::baskets, $3), service_state s
+       RETURNING *
+     ),
+     noted AS (
+       UPDATE baskets SET recreated_as = $4, recreated_without = $5 WHERE shop_id = $1 AND basket_id = $2
+     ),
+     announced AS (${announceBaskets('created', `'basket.created'`)})
+     SELECT row_to_json(created) AS row FROM created`,
+    [ended.shopId, ended.basketId, JSON.stringify(made), made.basket_id, JSON.stringify(without)],
+  );
+  const [created] = rows;
+  if (!created) throw new Error('an insertion gave no row');
+  return toBasket(created.row);
 }
 
 /** The basket as an outbox row kept it: what an answer was rendered from when it was first given. */

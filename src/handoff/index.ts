@@ -1,2 +1,2 @@
 export { handoffRoutes } from './routes.ts';
-export { confirmationPurpose, readSession, sessionPurpose, writeConfirmation } from './tokens.ts';
+export { confirmationPurpose, readSession, sessionOf, sessionPurpose, writeConfirmation } from './tokens.ts';

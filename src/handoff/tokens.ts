@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Basket } from '../baskets/index.ts';
 import type { SessionCaller } from '../http/access.ts';
 import { type Keyring, signToken, verifyToken } from '../platform/crypto.ts';
 import { idFromBytes, idToBytes } from '../platform/ids.ts';
@@ -58,6 +59,19 @@ export function writeSession(keyring: Keyring, shopNumber: number, basketId: str
   idToBytes(basketId).copy(payload, 4);
   sessionId.copy(payload, 20);
   return sessionPrefix + signToken(keyring, payload);
+}
+
+/** The session of a basket that has one: its token, and until when it works on the basket. */
+export async function sessionOf(
+  { shops, sessionKeys }: { shops: ShopCache; sessionKeys: Keyring },
+  { shopId, basketId, sessionId, lifetimeEndsAt, checkoutSeconds }: Basket,
+): Promise<{ token: string; expiresAt: Date }> {
+  const shop = await shops.get(shopId);
+  if (shop === null || sessionId === null) throw new Error('a basket lost its shop, or its session');
+  return {
+    token: writeSession(sessionKeys, shop.shopNumber, basketId, sessionId),
+    expiresAt: new Date(lifetimeEndsAt.getTime() + checkoutSeconds * 1000),
+  };
 }
 
 /** Whose session token a text is, or null. Whether it is still the newest of its basket is for the basket to say. */

@@ -1,4 +1,5 @@
 export { type Admission, openAdmission, type SettledHold } from './admission.ts';
+export { expireListed } from './arbiter.ts';
 export { adoptEpoch, checkEpoch, type KeeperDeps } from './epoch.ts';
 export { endBasketsOfCancelledEvents, endBasketsOfEvent } from './events.ts';
 export { type Keeper, startKeeper } from './keeper.ts';

@@ -59,11 +59,13 @@ export type BasketRow = {
   late: boolean;
   completion_refused: boolean;
   last_line_number: number;
-  // Snapshots from before migrations 11 to 13 lack these.
+  // Snapshots from before migrations 11 to 15 lack these.
   codes?: unknown;
   waiting?: boolean;
   link_expires_at?: string | null;
   gift_cards?: unknown;
+  recreated_as?: string | null;
+  recreated_without?: unknown;
 };
 
 /** A basket about to be committed, with what was read of the shop and the catalogue to decide on it. */

@@ -65,6 +65,7 @@ const rules: Record<string, string[]> = {
   'POST /v1/baskets/{id}/codes': ['baskets:write'],
   'DELETE /v1/baskets/{id}/codes/{type}/{code}': ['baskets:write'],
   'POST /v1/baskets/{id}/extend': ['baskets:write'],
+  'POST /v1/baskets/{id}/recreate': ['baskets:write'],
   'POST /v1/baskets/{id}/cancel': ['baskets:write'],
   'POST /v1/baskets/{id}/link': ['baskets:write'],
   'DELETE /v1/baskets/{id}/link': ['baskets:write'],
@@ -87,6 +88,7 @@ const ofSessions = [
   'POST /v1/baskets/{id}/codes',
   'DELETE /v1/baskets/{id}/codes/{type}/{code}',
   'POST /v1/baskets/{id}/extend',
+  'POST /v1/baskets/{id}/recreate',
   'POST /v1/baskets/{id}/checkout',
   'DELETE /v1/baskets/{id}/checkout',
 ];

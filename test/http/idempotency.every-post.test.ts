@@ -64,6 +64,11 @@ const calls: Record<string, () => Promise<Call>> = {
     const { id } = await createBasket(shop);
     return { client: backEnd, path: `/v1/baskets/${id}/cancel`, body: {} };
   },
+  'POST /v1/baskets/{id}/recreate': async () => {
+    const { id } = await createBasket(shop);
+    await backEnd.request('POST', `/v1/baskets/${id}/cancel`);
+    return { client: backEnd, path: `/v1/baskets/${id}/recreate`, body: {} };
+  },
   'POST /v1/baskets/{id}/link': async () => {
     const { id } = await createBasket(shop);
     return { client: backEnd, path: `/v1/baskets/${id}/link`, body: {} };

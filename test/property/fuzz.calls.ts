@@ -43,6 +43,15 @@ const inPath: Record<string, fc.Arbitrary<unknown>> = {
   code: some('TENTH', 'TENTH', 'tenth', 'FIVE', 'DOOR', 'ACME'),
 };
 const aBasketToPay = fc.oneof({ weight: 3, arbitrary: draw('basketInUse') }, { weight: 1, arbitrary: draw('basket') });
+const aBasketThatEnded = fc.oneof(
+  { weight: 3, arbitrary: draw('endedBasket') },
+  { weight: 1, arbitrary: draw('basket') },
+);
+/** What an `id` in the path of calls names, by their path. */
+const basketsFor: readonly [RegExp, fc.Arbitrary<unknown>][] = [
+  [/checkout|complete|refund/, aBasketToPay],
+  [/recreate/, aBasketThatEnded],
+];
 const ownInPath = (name: string) => inPath[name] ?? known[name] ?? some('a', 'b');
 const foreignInPath: Record<string, Kind> = {
   shopId: 'neighbourShop',
@@ -100,8 +109,9 @@ function goodPartsOf(document: ApiDocument, operation: Operation) {
   return {
     operation: fc.constant(operation),
     credential: rightCredential(operation),
-    path: pathOf(parameters, (name) =>
-      name === 'id' && /checkout|complete|refund/.test(operation.path) ? aBasketToPay : ownInPath(name),
+    path: pathOf(
+      parameters,
+      (name) => (name === 'id' && basketsFor.find(([path]) => path.test(operation.path))?.[1]) || ownInPath(name),
     ),
     query: queryOf(document, inQuery),
     headers: headersOf(operation),

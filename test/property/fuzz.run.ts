@@ -40,6 +40,7 @@ export const neverGiven: Record<Kind, string> = {
   shop: 'nobodys-shop',
   basket: 'bkt_01h455vb4pex5vsknk084sn02q',
   basketInUse: 'bkt_01h455vb4pex5vsknk084sn02q',
+  endedBasket: 'bkt_01h455vb4pex5vsknk084sn02q',
   line: '1',
   apiKeyId: 'key_01h455vb4pex5vsknk084sn02q',
   lease: 'lse_01h455vb4pex5vsknk084sn02q',
@@ -101,6 +102,7 @@ export function tokenIn(body: Buffer): string | null {
 
 type Shown = {
   id?: unknown;
+  status?: unknown;
   items?: unknown;
   totals?: { due?: unknown };
   startBasketUrl?: unknown;
@@ -127,6 +129,7 @@ export function learn(run: Run, { call: { operation }, path, sent }: Meant, answ
   if (typeof basket.id === 'string') {
     const basketId = basket.id;
     if (!run.pools.basket?.includes(basketId)) keep('basket', basketId);
+    if (basket.status === 'cancelled' || basket.status === 'expired') keep('endedBasket', basketId);
     keep('due', String(basket.totals?.due));
     for (const line of Array.isArray(basket.items) ? basket.items : []) keep('line', line.lineId);
     if (typeof basket.startBasketUrl === 'string') {

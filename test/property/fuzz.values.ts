@@ -6,6 +6,7 @@ export type Kind =
   | 'shop'
   | 'basket'
   | 'basketInUse'
+  | 'endedBasket'
   | 'line'
   | 'apiKeyId'
   | 'lease'

@@ -103,7 +103,12 @@ export async function beginRun(world: World, linkFormat: 'token' | 'laravel'): P
   await setUp('putCreatorCode', { code: 'ACME' }, { walletRef: 'w-1', sharePercent: 5 });
   await setUp('createApiKey', { shopId }, { name: 'all', scopes: [...shopScopes] });
   const line = { itemId: 'mug', quantity: 2 };
-  const coded = { items: [line, { itemId: 'circle', quantity: 1 }], discountCodes: ['TENTH'], creatorCode: 'ACME' };
+  const coded = {
+    campaign: 'spring',
+    items: [line, { itemId: 'circle', quantity: 1 }],
+    discountCodes: ['TENTH'],
+    creatorCode: 'ACME',
+  };
   await setUp('createBasket', {}, coded);
   await setUp('patchShop', { shopId }, { link: { format: linkFormat } });
   await setUp(

@@ -27,7 +27,8 @@ const world = await openWorld(t, document.operations);
 function aCallOf(id: string, credential: Credential, nth = 0): Call {
   const operation = world.operations.get(id);
   if (operation === undefined) throw new Error(`openapi.yaml has no operation ${id}`);
-  const [call] = fc.sample(callsAs(document, operation, credential), { seed: seed + nth, numRuns: 1 });
+  // The first values of seeds that follow each other are much alike, those of one seed are not.
+  const call = fc.sample(callsAs(document, operation, credential), { seed, numRuns: nth + 1 }).at(-1);
   if (call === undefined) throw new Error('no call was generated');
   return call;
 }
@@ -73,13 +74,19 @@ t.test('whatever is sent to any operation, it is answered as openapi.yaml says',
   t.comment(`answers: ${JSON.stringify(world.byClass)}`);
 });
 
+/** The calls that make one of an operation possible, where it is not the start of a checkout. */
+const leadingTo: Readonly<Record<string, readonly string[]>> = {
+  refundBasket: ['startCheckout', 'completeBasket'],
+  recreateBasket: ['cancelBasket'],
+  removeCode: [],
+};
+
 t.test('every operation has been called and has done what it is for', async (t) => {
   // What has always been refused by chance is tried in new shops. Nothing is known to be impossible.
   for (const [id, count] of world.byOperation) {
     for (let nth = 0; count.successes === 0 && nth < 30; nth += 1) {
       const run = await beginRun(world, 'token');
-      await play(run, { call: aCallOf('startCheckout', right, nth) });
-      if (id === 'refundBasket') await play(run, { call: aCallOf('completeBasket', right, nth) });
+      for (const step of leadingTo[id] ?? ['startCheckout']) await play(run, { call: aCallOf(step, right, nth) });
       await play(run, { call: aCallOf(id, right, nth) });
       await endRun(run);
     }
