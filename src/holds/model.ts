@@ -59,7 +59,7 @@ export type BasketRow = {
   late: boolean;
   completion_refused: boolean;
   last_line_number: number;
-  // Snapshots from before migrations 11 to 15 lack these.
+  // Snapshots from before migrations 11 to 14 lack these.
   codes?: unknown;
   waiting?: boolean;
   link_expires_at?: string | null;

@@ -24,7 +24,7 @@ t.test('twenty replicas that migrate one empty database at once all succeed and 
 
 t.test('an index that is built concurrently is whole, also when an earlier try was interrupted', async (t) => {
   const url = await createDatabase(t);
-  await query(url, `DELETE FROM migrations WHERE name = '0014_campaigns'`);
+  await query(url, `DELETE FROM migrations WHERE name = '0015_campaigns'`);
   // What Postgres leaves of a try that was interrupted.
   await query(url, `UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'baskets_by_campaign'::regclass`);
   // Whoever has the table meanwhile goes on, and it waits for them as long as they take.
@@ -45,7 +45,7 @@ t.test('an index that is built concurrently is whole, also when an earlier try w
   t.equal(written.rowCount, 0, 'others write without waiting');
   await reader.query('COMMIT');
   await reader.end();
-  t.same(await migrating, ['0014_campaigns']);
+  t.same(await migrating, ['0015_campaigns']);
   const [index] = await query(
     url,
     `SELECT indisvalid FROM pg_index WHERE indexrelid = 'baskets_by_campaign'::regclass`,
