@@ -18,7 +18,7 @@ const breaches: Record<string, string> = {
   'sold of what completed ones took': `UPDATE stock SET sold = sold + 1 WHERE stock_id = 'item:stalls'`,
   'refunds did not give back': refundOf('stalls', 1, true),
   'no more of a line is refunded than was bought': refundOf('stalls', 1, false),
-  'is what its lines and codes take': `UPDATE baskets SET lines = '[]' WHERE basket_id = '${id}'`,
+  'is what its lines, codes and cards take': `UPDATE baskets SET lines = '[]' WHERE basket_id = '${id}'`,
   'and nothing while it waits': `ALTER TABLE baskets DROP CONSTRAINT baskets_waiting_hold_nothing;
     UPDATE baskets SET waiting = true WHERE basket_id = '${id}'`,
   'no more is held and sold': `UPDATE stock SET capacity = 0 WHERE stock_id = 'item:stalls'`,
