@@ -3,6 +3,7 @@ import { isRefusal, type Refusal, refuse } from '../errors.ts';
 import { type IdempotencyKey, runOnce } from '../http/idempotency.ts';
 import { taxRateToTenThousandths } from '../money/index.ts';
 import { hasSqlState, sqlState, withTransaction } from '../platform/postgres.ts';
+import { readShop } from '../shops/index.ts';
 import { announceEventCancelled } from '../webhooks/index.ts';
 import {
   type EventAnswer,
@@ -25,7 +26,7 @@ export type CatalogueDeps = {
 /**
  * Creates or changes an event, once per idempotency key. `change` gets the event as it is (null: new) and gives it as it
  * shall be, or a refusal. A cancellation is final, goes out as `event.cancelled`, and ends the event's live baskets before
- * this returns; a replay does not wait for that. Refusals: `event_cancelled`, those of `change` and of the key.
+ * this returns; a replay does not wait for that. Refusals: `not_found` (no such shop), `event_cancelled`, those of `change` and of the key.
  */
 export async function changeEvent(
   deps: CatalogueDeps,
@@ -34,6 +35,7 @@ export async function changeEvent(
   change: (event: ShopEvent | null) => { name: string; startsAt: Date | null; status: EventStatus } | Refusal,
   key: IdempotencyKey | null = null,
 ): Promise<{ event: EventAnswer; replayed: boolean } | Refusal> {
+  if ((await readShop(deps.pool, shopId)) === null) return refuse('not_found');
   let cancelled = false;
   const work = async (tx: pg.PoolClient) => {
     const before = (await readEvents(tx, shopId, [eventId], 'lock')).get(eventId) ?? null;
@@ -56,7 +58,7 @@ export async function changeEvent(
 
 /**
  * Creates or replaces items, all or none. `change` gets what each item is (undefined: new) and gives what it shall be.
- * Refusals: `invalid_request`, `unknown_event`, `unknown_pool`, `pool_in_use`, `capacity_below_committed`,
+ * Refusals: `not_found` (no such shop), `invalid_request`, `unknown_event`, `unknown_pool`, `pool_in_use`, `capacity_below_committed`,
  * `package_id_used`, and those of `change`.
  */
 export async function changeItems(
@@ -65,6 +67,7 @@ export async function changeItems(
   itemIds: readonly string[],
   change: (items: Map<string, WrittenItem>) => Map<string, WrittenItem> | Refusal,
 ): Promise<null | Refusal> {
+  if ((await readShop(deps.pool, shopId)) === null) return refuse('not_found');
   try {
     const result = await withTransaction<{ stockIds: string[] } | Refusal>(deps.pool, async (tx) => {
       const before = await readItems(tx, shopId, itemIds, 'lock');
@@ -143,13 +146,14 @@ function invalid(itemId: string, pointer: string, detail: string): Refusal {
   });
 }
 
-/** Creates or replaces a pool. Refusal: `capacity_below_committed`. */
+/** Creates or replaces a pool. Refusals: `not_found` (no such shop), `capacity_below_committed`. */
 export async function changePool(
   deps: CatalogueDeps,
   shopId: string,
   poolId: string,
   { name, capacity }: { name: string; capacity: number | null },
 ): Promise<null | Refusal> {
+  if ((await readShop(deps.pool, shopId)) === null) return refuse('not_found');
   const stockId = `pool:${poolId}`;
   const result = await withTransaction<null | Refusal>(deps.pool, async (tx) => {
     await deps.stock.lock(tx, shopId, [stockId]);

@@ -109,6 +109,32 @@ t.test('what belongs to another shop answers byte for byte like what nobody has,
   t.same(await contentsOf(shop.service.pool), before, 'nothing is written');
 });
 
+t.test('whoever acts for a shop that nobody has made finds nothing to write to', async (t) => {
+  const nobody = shop.as(await mintToken({ shop: 'nobody', scope: everyScope }));
+  const bodies: Record<string, object> = {
+    'PUT /v1/events/{eventId}': { name: 'Gala', status: 'scheduled' },
+    'PUT /v1/items/{itemId}': { name: 'Stalls', price: 100 },
+    'PUT /v1/items': { items: [{ itemId: 'stalls', name: 'Stalls', price: 100 }] },
+    'PUT /v1/pools/{poolId}': { name: 'Arena', capacity: 10 },
+    'PUT /v1/discount-codes/{code}': { type: 'fixed', value: 100 },
+    'PUT /v1/access-codes/{code}': { itemIds: ['stalls'] },
+    'PUT /v1/creator-codes/{code}': { walletRef: 'w-1', sharePercent: 5 },
+    'PUT /v1/gift-cards/{number}': { balance: 100, currency: 'GBP' },
+  };
+  t.same(
+    Object.keys(bodies)
+      .filter((operation) => operation.includes('{'))
+      .sort(),
+    [...creating].sort(),
+  );
+  const before = await contentsOf(shop.service.pool);
+  for (const [operation, body] of Object.entries(bodies)) {
+    const [method = '', template = ''] = operation.split(' ');
+    t.equal((await seen(nobody, method, filled(template, foreign), body)).status, 404, operation);
+  }
+  t.same(await contentsOf(shop.service.pool), before, 'nothing is written');
+});
+
 const ofBaskets = operations.filter((operation) => operation.includes('/v1/baskets/{id}'));
 
 t.test('what belongs to another partner answers like what nobody has, on every route about a basket', async (t) => {
