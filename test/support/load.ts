@@ -10,10 +10,10 @@ const patienceMs = 6000;
 const settleMs = 20_000;
 const pauseMs = 50;
 /**
- * What a client thinks between two calls, on average, for each client there is up to 16: so that a load asks some 70
+ * What a client thinks between two calls, on average, for each client there is up to 16: so that a load asks some 35
  * times a second while it waits for a fault to end, and leaves the machine to what recovers.
  */
-const thinkMsPerClient = 14;
+const thinkMsPerClient = 28;
 
 type LoadOptions = {
   /** Where to send calls; read anew for each, so that replicas may come and go. */
