@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { isRefusal, type Refusal, refuse } from '../errors.ts';
+import { isRefusal, type ProblemCode, type Refusal, refuse } from '../errors.ts';
 import { type Admission, changeHold, moveStock, type SettledHold, type StockTake, takesOf } from '../holds/index.ts';
 import type { Caller, SessionCaller } from '../http/access.ts';
 import { type IdempotencyKey, runOnce } from '../http/idempotency.ts';
@@ -65,10 +65,17 @@ export type Change = {
   others: Basket[];
 };
 
+/** Refusals of a completion after which money must go back: what was written about one stays, see noteRefusedCompletion. */
+export const refusalsOfPaid: readonly ProblemCode[] = [
+  'expired_stock_gone',
+  'lease_superseded',
+  'event_cancelled',
+  'basket_cancelled',
+];
+
 /**
  * Changes one basket in one transaction, serialised with every other change of it, once per idempotency key. `change`
- * may refuse, which rolls everything back, but for `expired_stock_gone`: that is final, so what it wrote stays. With
- * `customerId` the customer's other live baskets are locked as well. Refusals: those of accessToBasket,
+ * may refuse, which rolls everything back, but for refusalsOfPaid. With `customerId` the customer's other live baskets are locked as well. Refusals: those of accessToBasket,
  * `version_conflict`, `idempotency_key_reused`, `idempotency_in_progress`, and those of `change`.
  */
 export async function changeBasket(
@@ -110,7 +117,7 @@ export async function changeBasket(
     const { now, ...answer } = stored.answer;
     return { basket: snapshot, answer, now: new Date(String(now)), replayed: true };
   };
-  return withTransaction(pool, work, (result) => !isRefusal(result) || result.refused === 'expired_stock_gone');
+  return withTransaction(pool, work, (result) => !isRefusal(result) || refusalsOfPaid.includes(result.refused));
 }
 
 /** `If-Match` holds a list of entity tags or `*` (RFC 9110, 13.1.1); ours is the version in quotes. */

@@ -195,6 +195,31 @@ export async function insertRecreated(
   return toBasket(created.row);
 }
 
+/**
+ * Announces, once for each order, that the completion of a locked basket was refused after money had come. It changes
+ * nothing that the basket shows, so its version stays. With `final` every later completion is refused alike.
+ */
+export async function noteRefusedCompletion(
+  tx: Queryable,
+  { shopId, basketId }: Basket,
+  orderId: string,
+  final: boolean,
+): Promise<void> {
+  await tx.query(
+    `WITH changed AS (
+       UPDATE baskets b SET sequence = b.sequence + 1, completion_refused = b.completion_refused OR $4
+       WHERE b.shop_id = $1 AND b.basket_id = $2 AND NOT EXISTS (
+         SELECT FROM outbox o WHERE o.shop_id = $1 AND o.subject_id = $2
+           AND o.type = 'basket.completion_refused' AND o.data ->> 'refused_order_id' = $3
+       )
+       RETURNING b.*
+     ),
+     refused AS (SELECT changed.*, $3::text AS refused_order_id FROM changed)
+     ${announceBaskets('refused', `'basket.completion_refused'`)}`,
+    [shopId, basketId, orderId, final],
+  );
+}
+
 /** The basket as an outbox row kept it: what an answer was rendered from when it was first given. */
 export async function readSnapshot(
   db: Queryable,
@@ -242,7 +267,7 @@ export async function readChanges(db: Queryable, shopId: string, basketId: strin
        lag(data ->> 'status') OVER w = 'checkout' AND data ->> 'status' <> 'checkout' AS "leftCheckout",
        lag(data ->> 'lines') OVER w <> data ->> 'lines' AS "linesChanged",
        (lag(data ->> 'extensions_left') OVER w)::integer > (data ->> 'extensions_left')::integer AS extended
-     FROM outbox WHERE shop_id = $1 AND subject_id = $2
+     FROM outbox WHERE shop_id = $1 AND subject_id = $2 AND type <> 'basket.completion_refused'
      WINDOW w AS (ORDER BY sequence)
      ORDER BY sequence DESC LIMIT 1000`,
     [shopId, basketId],

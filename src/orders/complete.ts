@@ -8,8 +8,10 @@ import {
   changeBasket,
   holdOf,
   isLive,
+  noteRefusedCompletion,
   notLive,
   readLeased,
+  refusalsOfPaid,
   sameLines,
   saveBasket,
   spendCards,
@@ -31,6 +33,7 @@ import { insertOrder } from './store.ts';
  *
  * Refusals: those of changeBasket, `already_completed`, `order_id_used`, `basket_not_activated`, `event_cancelled`,
  * `basket_cancelled`, `basket_not_live`, `lease_superseded`, `amount_mismatch`, and `expired_stock_gone`, which is final.
+ * After those of refusalsOfPaid `basket.completion_refused` goes out, once for each order.
  */
 export async function completeBasket(
   deps: OrderDeps,
@@ -42,7 +45,12 @@ export async function completeBasket(
   let completedNow = false;
   const result = await changeBasket(deps.pool, caller, basketId, conditions, async (change) => {
     completedNow = change.basket.status !== 'completed';
-    return complete(change, request);
+    const outcome = await complete(change, request);
+    if (isRefusal(outcome) && refusalsOfPaid.includes(outcome.refused)) {
+      const isFinal = outcome.refused === 'expired_stock_gone';
+      await noteRefusedCompletion(change.tx, change.basket, request.orderId, isFinal);
+    }
+    return outcome;
   });
   if (isRefusal(result) || result.replayed || !completedNow) return result;
   // A late completion may have taken its stock anew, which Redis has not heard of: settling counts it once.
@@ -70,10 +78,7 @@ async function complete({ tx, basket, now }: Change, request: CompleteRequest): 
   }
   // A row that still says live has its hold, however late it is: nobody has given it back yet.
   const taken = await moveStock(tx, shopId, takesOfBasket(basket), isLive(basket) ? 'sell' : 'takeAndSell');
-  if (!taken) {
-    await saveBasket(tx, basket, { completionRefused: true }, null);
-    return refuse('expired_stock_gone');
-  }
+  if (!taken) return refuse('expired_stock_gone');
   await spendCards(tx, basket);
   const recorded = await insertOrder(tx, {
     shopId,

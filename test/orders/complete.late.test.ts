@@ -109,6 +109,38 @@ t.test('of late completions that want the last unit at once one gets it', async 
   ]);
 });
 
+t.test('a refusal after which money must go back goes out once for each order, and shows nowhere else', async (t) => {
+  await putItem(shop, 'told', 1);
+  const { id } = await openBasket(shop, one('told'));
+  await letBeSwept(shop, id);
+  await createBasket(shop, one('told'));
+  const before = await shop.backEnd.request('GET', `/v1/baskets/${id}`);
+  const timeline = () => shop.backEnd.request('GET', `/v1/baskets/${id}/timeline`);
+  const told = (await timeline()).text;
+  for (const orderId of ['order-1', 'order-2', 'order-1', 'order-2']) {
+    t.match(await complete(shop, id, { orderId: `told-${orderId}` }), gone);
+  }
+  const cancelled = await createBasket(shop, one('stalls'));
+  await shop.backEnd.request('POST', `/v1/baskets/${cancelled.id}/cancel`);
+  await complete(shop, cancelled.id, { orderId: 'told-order-3' });
+  await complete(shop, cancelled.id, { orderId: 'told-order-3' });
+  const { rows } = await shop.service.pool.query(
+    `SELECT subject_id AS id, data ->> 'refused_order_id' AS "orderId", (data ->> 'sequence')::int = sequence AS numbered
+     FROM outbox WHERE type = 'basket.completion_refused' AND subject_id = ANY($1) ORDER BY subject_id, sequence`,
+    [[id, cancelled.id]],
+  );
+  t.same(rows, [
+    { id, orderId: 'told-order-1', numbered: true },
+    { id, orderId: 'told-order-2', numbered: true },
+    { id: cancelled.id, orderId: 'told-order-3', numbered: true },
+  ]);
+  const after = await shop.backEnd.request<object>('GET', `/v1/baskets/${id}`);
+  t.same({ ...after.body, serverTime: null }, { ...(before.body as object), serverTime: null });
+  t.equal(after.headers.get('etag'), before.headers.get('etag'));
+  t.equal((await timeline()).text, told);
+  await audit(shop.service.pool);
+});
+
 t.test('an expired basket that nobody ever opened cannot be completed', async (t) => {
   const { id } = await createBasket(shop);
   await letExpire(shop, id);
