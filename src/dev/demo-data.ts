@@ -49,6 +49,7 @@ export async function setUpDemoShop(apiUrl: string, token: string, shopId: strin
     ],
   });
   await put('/v1/discount-codes/MIDSUMMER10', { type: 'percent', value: 1000 });
+  await put('/v1/gift-cards/ROXY2026GIFT', { balance: 2000, currency: 'GBP' });
 }
 
 /** Makes a basket as a partner's back end would, and gives its start link. */

@@ -109,19 +109,24 @@ browserTest(
 );
 
 browserTest(
-  'a discount code takes something off until it is taken away, and one that is none says so',
+  'a discount code takes something off until it is taken away, a gift card pays, and what is neither says so',
   async (t, context) => {
     const page = await context.newPage();
     await openBasketIn(page);
-    const apply = async (code: string) => {
-      await page.getByLabel('Discount code').fill(code);
-      await Promise.all([page.waitForNavigation(), press(page, 'Apply')]);
+    const apply = async (code: string, label = 'Discount code') => {
+      await page.getByRole('textbox', { name: label }).fill(code);
+      await Promise.all([page.waitForNavigation(), press(page, `Apply ${label}`)]);
     };
     await apply(' midsummer10 ');
     t.match(await main(page), '-£5.60');
     t.match(await main(page), '£59.40');
     await Promise.all([page.waitForNavigation(), press(page, 'Remove MIDSUMMER10')]);
     t.match(await main(page), '£66.00');
+    await apply('roxy 2026 gift', 'Gift card');
+    t.match(await main(page), '-£20.00');
+    t.match(await main(page), '£46.00');
+    await Promise.all([page.waitForNavigation(), press(page, 'Remove Gift card …GIFT')]);
+    t.notMatch(await main(page), '£46.00');
     await apply('WINTER');
     t.equal(await headingOf(page), 'We do not know this code');
   },

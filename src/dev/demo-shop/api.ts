@@ -34,6 +34,7 @@ const BasketSchema = Type.Object({
   }),
   cancelRedirectUrl: Nullable(Type.String()),
   discountCodes: Type.Array(Type.String()),
+  giftCards: Type.Array(Type.Object({ last4: Type.String(), applied: Type.Integer() })),
   modifiable: Type.Boolean(),
   extensionsLeft: Type.Integer(),
   extendableUntil: Type.String(),
@@ -41,6 +42,10 @@ const BasketSchema = Type.Object({
   expiresAt: Nullable(Type.String()),
   orderId: Nullable(Type.String()),
 });
+
+/** What a customer can enter beside a basket. */
+export const CodeType = Type.Union([Type.Literal('discount'), Type.Literal('giftCard')]);
+type CodeType = Static<typeof CodeType>;
 
 const RedeemedSchema = Type.Object({
   basket: BasketSchema,
@@ -149,16 +154,13 @@ export function createBasketlinkApi({
       return call({ ...change, path, bearer: basket.sessionToken }, BasketSchema);
     },
 
-    applyDiscount(basket: BasketAccess, code: string) {
+    applyCode(basket: BasketAccess, type: CodeType, code: string) {
       const path = `${basketPath(basket.id)}/codes`;
-      return call(
-        { method: 'POST', path, bearer: basket.sessionToken, body: { type: 'discount', code } },
-        BasketSchema,
-      );
+      return call({ method: 'POST', path, bearer: basket.sessionToken, body: { type, code } }, BasketSchema);
     },
 
-    removeDiscount(basket: BasketAccess, code: string) {
-      const path = `${basketPath(basket.id)}/codes/discount/${encodeURIComponent(code)}`;
+    removeCode(basket: BasketAccess, type: CodeType, code: string) {
+      const path = `${basketPath(basket.id)}/codes/${type}/${encodeURIComponent(code)}`;
       return call({ method: 'DELETE', path, bearer: basket.sessionToken }, BasketSchema);
     },
 

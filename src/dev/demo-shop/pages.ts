@@ -60,7 +60,7 @@ ${basket.expiresAt === null ? null : heldUntil(basket, basket.expiresAt)}
 ${basket.customer?.email ? html`<p>For <strong>${basket.customer.email}</strong></p>` : null}
 ${basket.items.length === 0 ? html`<p class="lead">This basket is empty.</p>` : lines(basket)}
 </div>
-${basket.status === 'checkout' ? null : [lineForms(basket), discountForms(basket)]}
+${basket.status === 'checkout' ? null : [lineForms(basket), codeForms(basket)]}
 ${basketActions(basket, session)}`,
     formsLeadOut: true,
     countsDown: basket.expiresAt !== null,
@@ -103,25 +103,35 @@ ${items.map(({ lineId, name, quantity, ...line }) =>
 </section>`;
 }
 
-/** The discount codes in the basket, each to be taken away, and a field for another. */
-function discountForms({ items, discountCodes }: Basket): Html {
+/** The discount codes and gift cards in the basket, each to be taken away, and a field for another of each. */
+function codeForms({ items, discountCodes, giftCards }: Basket): Html {
   if (items.length === 0) return html``;
-  return html`<section class="card" aria-labelledby="discounts">
-<h2 id="discounts">Discounts</h2>
-${discountCodes.map(
-  (code) => html`<form method="post" action="/basket/discount" class="line">
-<input type="hidden" name="code" value="${code}">
-<strong>${code}</strong>
-<button class="quiet" name="remove" value="yes">Remove<span class="unseen"> ${code}</span></button>
+  const given = [
+    ...discountCodes.map((code) => ({ type: 'discount', code, name: code })),
+    ...giftCards.map(({ last4 }) => ({ type: 'giftCard', code: last4, name: `Gift card …${last4}` })),
+  ];
+  return html`<section class="card" aria-labelledby="codes">
+<h2 id="codes">Discounts and gift cards</h2>
+${given.map(
+  ({ type, code, name }) => html`<form method="post" action="/basket/codes" class="line">
+<input type="hidden" name="type" value="${type}"><input type="hidden" name="code" value="${code}">
+<strong>${name}</strong>
+<button class="quiet" name="remove" value="yes">Remove<span class="unseen"> ${name}</span></button>
 </form>`,
 )}
-<form method="post" action="/basket/discount" class="line">
-<label for="code">Discount code</label>
-<input id="code" name="code" required maxlength="64" autocomplete="off" autocapitalize="characters" spellcheck="false" aria-describedby="code-hint">
-<button class="quiet">Apply</button>
-</form>
-<p id="code-hint" class="hint">For example MIDSUMMER10.</p>
+${codeForm('discount', 'Discount code', 'MIDSUMMER10')}
+${codeForm('giftCard', 'Gift card', 'ROXY 2026 GIFT')}
 </section>`;
+}
+
+function codeForm(type: string, label: string, example: string): Html {
+  return html`<form method="post" action="/basket/codes" class="line">
+<input type="hidden" name="type" value="${type}">
+<label for="${type}">${label}</label>
+<input id="${type}" name="code" required maxlength="64" autocomplete="off" autocapitalize="characters" spellcheck="false" aria-describedby="${type}-hint">
+<button class="quiet">Apply<span class="unseen"> ${label}</span></button>
+</form>
+<p id="${type}-hint" class="hint">For example ${example}.</p>`;
 }
 
 function basketActions(basket: Basket, session: ShopSession): Html {

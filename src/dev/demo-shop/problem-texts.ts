@@ -97,7 +97,7 @@ const TEXTS: Readonly<Record<string, ProblemText>> = {
   },
   code_unknown: {
     heading: 'We do not know this code',
-    happened: 'There is no such discount code.',
+    happened: 'There is no such code, or no gift card with this number that has money for this basket.',
     next: 'Check the spelling; small and capital letters are the same.',
   },
   code_expired: {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { Type } from '@sinclair/typebox';
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import type { ApiProblem, BasketlinkApi } from './api.ts';
+import { type ApiProblem, type BasketlinkApi, CodeType } from './api.ts';
 import { sendPage } from './layout.ts';
 import * as pages from './pages.ts';
 import type { Sessions, ShopSession } from './sessions.ts';
@@ -113,12 +113,16 @@ export function registerRoutes(
     return changed.ok ? reply.redirect('/basket', 303) : sendProblem(reply, session, changed.problem);
   });
 
-  const codeBody = Type.Object({ code: Type.String(), remove: Type.Optional(Type.Literal('yes')) });
-  app.post('/basket/discount', { schema: { body: codeBody } }, async (request, reply) => {
+  const codeBody = Type.Object({
+    type: CodeType,
+    code: Type.String(),
+    remove: Type.Optional(Type.Literal('yes')),
+  });
+  app.post('/basket/codes', { schema: { body: codeBody } }, async (request, reply) => {
     const session = sessions.find(request.headers.cookie);
     if (!session.basket) return reply.redirect('/basket', 303);
-    const { code, remove } = request.body;
-    const changed = await (remove === undefined ? api.applyDiscount : api.removeDiscount)(session.basket, code.trim());
+    const { type, code, remove } = request.body;
+    const changed = await (remove === undefined ? api.applyCode : api.removeCode)(session.basket, type, code.trim());
     return changed.ok ? reply.redirect('/basket', 303) : sendProblem(reply, session, changed.problem);
   });
 
