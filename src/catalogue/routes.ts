@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isRefusal, type Refusal, refuse } from '../errors.ts';
 import { shopCaller } from '../http/access.ts';
 import type { Api } from '../http/api.ts';
@@ -208,16 +208,7 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
         body: AdjustmentBody,
       },
     },
-    async (request, reply) => {
-      const caller = shopCaller(request);
-      const key = idempotencyKeyOf(request, caller);
-      if (isRefusal(key)) return sendProblem(reply, key);
-      const adjustment = { ...request.body, madeBy: caller.subject };
-      const adjusted = await adjustItem(deps, caller.shopId, request.params.itemId, adjustment, key);
-      if (isRefusal(adjusted)) return sendProblem(reply, adjusted);
-      if (adjusted.replayed) reply.header('idempotent-replayed', 'true');
-      return reply.send(adjusted.answer);
-    },
+    (request, reply) => answerAdjustment(request, reply, deps, adjustItem, request.params.itemId, request.body),
   );
   app.put(
     '/v1/items',
@@ -331,19 +322,28 @@ export function catalogueRoutes(app: Api, deps: CatalogueDeps & { cursorKeys: Ke
         body: AdjustmentBody,
       },
     },
-    async (request, reply) => {
-      const caller = shopCaller(request);
-      const key = idempotencyKeyOf(request, caller);
-      if (isRefusal(key)) return sendProblem(reply, key);
-      const adjustment = { ...request.body, madeBy: caller.subject };
-      const adjusted = await adjustPool(deps, caller.shopId, request.params.poolId, adjustment, key);
-      if (isRefusal(adjusted)) return sendProblem(reply, adjusted);
-      if (adjusted.replayed) reply.header('idempotent-replayed', 'true');
-      return reply.send(adjusted.answer);
-    },
+    (request, reply) => answerAdjustment(request, reply, deps, adjustPool, request.params.poolId, request.body),
   );
   codeRoutes(app, deps);
   giftCardRoutes(app, deps);
+}
+
+/** Adjusts the capacity of what the path names and answers with it, as it is afterwards. */
+async function answerAdjustment(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  deps: CatalogueDeps,
+  adjust: typeof adjustItem | typeof adjustPool,
+  id: string,
+  written: Static<typeof AdjustmentBody>,
+): Promise<FastifyReply> {
+  const caller = shopCaller(request);
+  const key = idempotencyKeyOf(request, caller);
+  if (isRefusal(key)) return sendProblem(reply, key);
+  const adjusted = await adjust(deps, caller.shopId, id, { ...written, madeBy: caller.subject }, key);
+  if (isRefusal(adjusted)) return sendProblem(reply, adjusted);
+  if (adjusted.replayed) reply.header('idempotent-replayed', 'true');
+  return reply.send(adjusted.answer);
 }
 
 function toEventChange(written: WrittenEvent) {
