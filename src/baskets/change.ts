@@ -75,8 +75,9 @@ export const refusalsOfPaid: readonly ProblemCode[] = [
 
 /**
  * Changes one basket in one transaction, serialised with every other change of it, once per idempotency key. `change`
- * may refuse, which rolls everything back, but for refusalsOfPaid. With `customerId` the customer's other live baskets are locked as well. Refusals: those of accessToBasket,
- * `version_conflict`, `idempotency_key_reused`, `idempotency_in_progress`, and those of `change`.
+ * may refuse, which rolls everything back, but for refusalsOfPaid. With `customerId` the customer's other live baskets
+ * are locked as well. Refusals: those of accessToBasket, `version_conflict`, `idempotency_key_reused`,
+ * `idempotency_in_progress`, and those of `change`.
  */
 export async function changeBasket(
   pool: pg.Pool,
@@ -167,8 +168,8 @@ function saveEnded(
 
 /**
  * Changes what a creator said of a basket: `patch` gets it as it is and gives it as it shall be, or a refusal. Another
- * customer can be named only while the basket is open, which makes its earlier links stop working, and takes over the uses
- * of codes that are limited for each customer. Refusals: those of changeBasket, checkDetails and `patch`,
+ * customer can be named only while the basket is open, which makes its earlier links stop working, and takes over the
+ * uses of codes that are limited for each customer. Refusals: those of changeBasket, checkDetails and `patch`,
  * `basket_not_live`, `basket_in_checkout`, `not_modifiable`, `code_not_applicable`, `code_exhausted`.
  */
 export async function patchBasket(

@@ -59,9 +59,10 @@ type CreateAnswer = { linkKid: string | null };
 const attempts = 3;
 
 /**
- * Creates a basket and holds its stock, unless it shall wait for its activation: the reservation protocol. Rules are checked on what is cached of shop and
- * catalogue, Redis admits, Postgres decides; a commit that finds the cache old tries again on fresh data. With an
- * idempotency key, an answer that was given before is given again, whatever has changed since.
+ * Creates a basket and holds its stock, unless it shall wait for its activation: the reservation protocol. Rules are
+ * checked on what is cached of shop and catalogue, Redis admits, Postgres decides; a commit that finds the cache old
+ * tries again on fresh data. With an idempotency key, an answer that was given before is given again, whatever has
+ * changed since.
  *
  * Refusals: `not_found` (no such shop), those of contentOf, linkExpiryOf, findCodes, findCards and priceLines,
  * `code_not_applicable`, `code_attempts`, `live_basket_limit`, `insufficient_stock`, `code_exhausted`,

@@ -48,9 +48,9 @@ export function lockedWithout(items: readonly SellableItem[], codes: readonly Ap
 }
 
 /**
- * Prices the lines of a new basket with the items as they are now and its codes, or says why it may not be sold: an item is unknown,
- * a sale check fails (an item's lines count as their sum), there are too many lines, or a variable is missing. Equal
- * lines (item, variables, custom, modifiable) are merged. Refusals name the items in `errors`.
+ * Prices the lines of a new basket with the items as they are now and its codes, or says why it may not be sold: an
+ * item is unknown, a sale check fails (an item's lines count as their sum), there are too many lines, or a variable is
+ * missing. Equal lines (item, variables, custom, modifiable) are merged. Refusals name the items in `errors`.
  */
 export function priceLines(
   shop: Shop,
@@ -104,10 +104,10 @@ export function targetOf({ lines }: Pick<Basket, 'lines'>, edit: LineEdit): Edit
 }
 
 /**
- * The lines after an edit. What is there keeps the price and tax rate that it was added with, but costs what it does with
- * the basket's codes, and only what is added is checked: taking out works whatever has become of the item. Gives the lines and the highest number that one of them
- * ever had. Refusals: `not_modifiable`, `unknown_item`, those of saleChecks (an item's lines count as their sum),
- * `variable_required`.
+ * The lines after an edit. What is there keeps the price and tax rate that it was added with, but costs what it does
+ * with the basket's codes, and only what is added is checked: taking out works whatever has become of the item. Gives
+ * the lines and the highest number that one of them ever had. Refusals: `not_modifiable`, `unknown_item`, those of
+ * saleChecks (an item's lines count as their sum), `variable_required`.
  */
 export function editLines(
   basket: Basket,

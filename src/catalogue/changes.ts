@@ -24,9 +24,10 @@ export type CatalogueDeps = {
 };
 
 /**
- * Creates or changes an event, once per idempotency key. `change` gets the event as it is (null: new) and gives it as it
- * shall be, or a refusal. A cancellation is final, goes out as `event.cancelled`, and ends the event's live baskets before
- * this returns; a replay does not wait for that. Refusals: `not_found` (no such shop), `event_cancelled`, those of `change` and of the key.
+ * Creates or changes an event, once per idempotency key. `change` gets the event as it is (null: new) and gives it as
+ * it shall be, or a refusal. A cancellation is final, goes out as `event.cancelled`, and ends the event's live baskets
+ * before this returns; a replay does not wait for that. Refusals: `not_found` (no such shop), `event_cancelled`, those
+ * of `change` and of the key.
  */
 export async function changeEvent(
   deps: CatalogueDeps,
@@ -58,8 +59,8 @@ export async function changeEvent(
 
 /**
  * Creates or replaces items, all or none. `change` gets what each item is (undefined: new) and gives what it shall be.
- * Refusals: `not_found` (no such shop), `invalid_request`, `unknown_event`, `unknown_pool`, `pool_in_use`, `capacity_below_committed`,
- * `package_id_used`, and those of `change`.
+ * Refusals: `not_found` (no such shop), `invalid_request`, `unknown_event`, `unknown_pool`, `pool_in_use`,
+ * `capacity_below_committed`, `package_id_used`, and those of `change`.
  */
 export async function changeItems(
   deps: CatalogueDeps,

@@ -48,8 +48,8 @@ const maxKeys = 100_000;
 /**
  * Limits what a credential may call in a minute on the routes registered after it, with `RateLimit-*` headers, but for
  * those whose config says `rateLimit: false`; gives the limits of clicks on invalid links and of codes that do not work,
- * and what counts a request as several calls. All replicas count together; one that cannot counts alone, and it always has: what was counted before Redis went away
- * is not forgotten.
+ * and what counts a request as several calls. All replicas count together; one that cannot counts alone, and it always
+ * has: what was counted before Redis went away is not forgotten.
  */
 export async function limits(
   app: FastifyInstance,

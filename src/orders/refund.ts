@@ -20,9 +20,10 @@ import { insertRefund, type Refund, type RefundedLine, readRefunds } from './sto
 
 /**
  * Records a refund of a completed basket that was made elsewhere: of the lines that the request names, or of everything
- * that has not been refunded. What gift cards paid of it is on them again. With `restock` the units are on sale again when this returns, else they stay sold. The
- * same payment reference again gets the refund that was recorded under it. A refund of the last unit makes the basket
- * `refundedAt`. Refusals: those of changeBasket, `basket_not_completed`, `refund_exceeds_purchase`.
+ * that has not been refunded. What gift cards paid of it is on them again. With `restock` the units are on sale again
+ * when this returns, else they stay sold. The same payment reference again gets the refund that was recorded under it.
+ * A refund of the last unit makes the basket `refundedAt`. Refusals: those of changeBasket, `basket_not_completed`,
+ * `refund_exceeds_purchase`.
  */
 export async function refundBasket(
   deps: OrderDeps,
