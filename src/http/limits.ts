@@ -39,6 +39,8 @@ export type CountAsCalls = (request: FastifyRequest, reply: FastifyReply, calls:
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 const maxFailedOnBasket = 10;
+/** What one replica has counted, and how much of it Redis has not been told. */
+type OwnCount = { count: number; untold: number; endsAtMs: number };
 /** Longer than a basket lives. */
 const basketWindowMs = 48 * hourMs;
 const maxFailedFromAddress = 100;
@@ -49,26 +51,30 @@ const maxKeys = 100_000;
  * Limits what a credential may call in a minute on the routes registered after it, with `RateLimit-*` headers, but for
  * those whose config says `rateLimit: false`; gives the limits of clicks on invalid links and of codes that do not work,
  * and what counts a request as several calls. All replicas count together; one that cannot counts alone, and it always
- * has: what was counted before Redis went away is not forgotten.
+ * has: what was counted before Redis went away is not forgotten, and what was counted meanwhile is told with the next
+ * call. What Redis has counted but could not say is told again, since a limit may be a few calls too strict, not too lax.
  */
 export async function limits(
   app: FastifyInstance,
   config: Pick<Config, 'rateLimitMax' | 'rateLimitClicks'>,
   countCalls: CountCalls,
 ): Promise<{ limitInvalidClicks: LimitInvalidClicks; countCodeTries: CountCodeTries; countAsCalls: CountAsCalls }> {
-  const own = new LRUCache<string, { count: number; endsAtMs: number }>({ max: maxKeys });
+  const own = new LRUCache<string, OwnCount>({ max: maxKeys });
 
-  function ownCount(key: string, windowMs: number): { count: number; endsAtMs: number } {
+  function ownCount(key: string, windowMs: number): OwnCount {
     const nowMs = performance.now();
     const known = own.get(key);
-    return known && known.endsAtMs > nowMs ? known : { count: 0, endsAtMs: nowMs + windowMs };
+    return known && known.endsAtMs > nowMs ? known : { count: 0, untold: 0, endsAtMs: nowMs + windowMs };
   }
   async function count(key: string, windowMs: number, calls = 1): Promise<{ current: number; ttl: number }> {
     const nowMs = performance.now();
     const here = ownCount(key, windowMs);
     here.count += calls;
     own.set(key, here);
-    const shared = await countCalls(key, windowMs, calls);
+    const told = here.untold + calls;
+    here.untold = 0;
+    const shared = await countCalls(key, windowMs, told);
+    if (shared === null) here.untold += told;
     return shared !== null && shared.count >= here.count
       ? { current: shared.count, ttl: shared.msLeft }
       : { current: here.count, ttl: here.endsAtMs - nowMs };

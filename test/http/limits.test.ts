@@ -89,6 +89,23 @@ t.test('without Redis a replica counts alone, from what it has counted before', 
   t.same(await statuses(client, 3), [200, 200, 429], 'while Redis hangs');
 });
 
+t.test('what a replica counted without Redis counts for all once Redis is back', async (t) => {
+  const proxy = await startTcpProxy(t, redisUrl().split(',')[0] ?? '');
+  const losing = await openShop(t, { config: { rateLimitMax, redisUrl: proxy.url } });
+  const { databaseUrl } = losing.service.config;
+  const other = await startTestService(t, { databaseUrl, rateLimitMax }, losing.service.redisKeyPrefix);
+  const isAsked = async ({ redis }: typeof other) => (await redis.count('rate:probe', 1000, 1)) !== null;
+  const token = await mintToken(reader);
+  const client = losing.as(token);
+  proxy.setTarget(closedRedisUrl);
+  await until('Redis is away', 5000, async () => !(await isAsked(losing.service)));
+  t.same(await statuses(client, 3), [200, 200, 200], 'alone');
+  proxy.setTarget(redisUrl().split(',')[0] ?? '');
+  for (const service of [losing.service, other]) await until('Redis is asked', 5000, () => isAsked(service));
+  t.same(await statuses(client, 1), [200]);
+  t.same(await statuses(api(other.url, token), 2), [200, 429]);
+});
+
 t.test('0 is no limit', async (t) => {
   const shop = await openShop(t, { config: { rateLimitMax: 0, rateLimitClicks: 0 } });
   const client = shop.as(await mintToken(reader));
