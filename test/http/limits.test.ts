@@ -1,6 +1,6 @@
 import t from 'tap';
 import { activate, complete, createBasket, redeem } from '../support/journey.ts';
-import { closedRedisUrl, redisUrl } from '../support/redis.ts';
+import { closedRedisUrl, plainRedisUrl } from '../support/redis.ts';
 import { assertRefused } from '../support/refusal.ts';
 import { api, mintToken, startTestService, visit } from '../support/service.ts';
 import { openShop } from '../support/shop.ts';
@@ -81,7 +81,7 @@ t.test('without Redis a replica counts alone, from what it has counted before', 
   const away = await openShop(t, { config: { rateLimitMax, redisUrl: closedRedisUrl } });
   t.same(await statuses(away.as(await mintToken(reader)), rateLimitMax + 1), [...allowed, 429]);
 
-  const proxy = await startTcpProxy(t, redisUrl().split(',')[0] ?? '');
+  const proxy = await startTcpProxy(t, plainRedisUrl());
   const losing = await openShop(t, { config: { rateLimitMax, redisUrl: proxy.url } });
   const client = losing.as(await mintToken(reader));
   t.same(await statuses(client, 3), [200, 200, 200]);
@@ -90,17 +90,17 @@ t.test('without Redis a replica counts alone, from what it has counted before', 
 });
 
 t.test('what a replica counted without Redis counts for all once Redis is back', async (t) => {
-  const proxy = await startTcpProxy(t, redisUrl().split(',')[0] ?? '');
+  const proxy = await startTcpProxy(t, plainRedisUrl());
   const losing = await openShop(t, { config: { rateLimitMax, redisUrl: proxy.url } });
-  const { databaseUrl } = losing.service.config;
-  const other = await startTestService(t, { databaseUrl, rateLimitMax }, losing.service.redisKeyPrefix);
+  const config = { rateLimitMax, databaseUrl: losing.service.config.databaseUrl, redisUrl: plainRedisUrl() };
+  const other = await startTestService(t, config, losing.service.redisKeyPrefix);
   const isAsked = async ({ redis }: typeof other) => (await redis.count('rate:probe', 1000, 1)) !== null;
   const token = await mintToken(reader);
   const client = losing.as(token);
   proxy.setTarget(closedRedisUrl);
   await until('Redis is away', 5000, async () => !(await isAsked(losing.service)));
   t.same(await statuses(client, 3), [200, 200, 200], 'alone');
-  proxy.setTarget(redisUrl().split(',')[0] ?? '');
+  proxy.setTarget(plainRedisUrl());
   for (const service of [losing.service, other]) await until('Redis is asked', 5000, () => isAsked(service));
   t.same(await statuses(client, 1), [200]);
   t.same(await statuses(api(other.url, token), 2), [200, 429]);

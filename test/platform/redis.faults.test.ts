@@ -3,7 +3,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import t from 'tap';
 import { freePort } from '../../src/dev/services.ts';
 import type { RedisConnection } from '../../src/platform/redis.ts';
-import { inspectRedis, openTestRedis, redisUrl } from '../support/redis.ts';
+import { inspectRedis, openTestRedis, plainRedisUrl } from '../support/redis.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 
@@ -30,7 +30,7 @@ async function answered(connection: RedisConnection): Promise<void> {
 }
 
 t.test('a Redis that stops answering costs one wait, and recovers without a restart', async (t) => {
-  const proxy = await startTcpProxy(t, redisUrl());
+  const proxy = await startTcpProxy(t, plainRedisUrl());
   const { connection } = openTestRedis(t, { url: proxy.url });
   await connected(connection);
   t.same(await connection.run(count, ['n'], []), { known: true, reply: 1 });
@@ -63,9 +63,9 @@ t.test('a Redis that accepts connections and never says anything costs no caller
 });
 
 t.test('a command whose reply was lost is reported as unknown and not sent again', async (t) => {
-  const proxy = await startTcpProxy(t, redisUrl());
+  const proxy = await startTcpProxy(t, plainRedisUrl());
   const { connection, keyPrefix } = openTestRedis(t, { url: proxy.url });
-  const keys = inspectRedis(t, keyPrefix);
+  const keys = inspectRedis(t, keyPrefix, plainRedisUrl());
   await connected(connection);
   await connection.run(count, ['n'], []);
 
@@ -83,9 +83,9 @@ t.test('calls to a Redis that is not there are answered at once and not made up 
   const { result, ms } = await timed(connection.run(count, ['n'], []));
   t.same(result, { known: false });
   t.ok(ms < hungMs, `${ms} ms`);
-  await startTcpProxy(t, redisUrl(), port);
+  await startTcpProxy(t, plainRedisUrl(), port);
   await answered(connection);
-  t.equal(await inspectRedis(t, keyPrefix).get('n'), null);
+  t.equal(await inspectRedis(t, keyPrefix, plainRedisUrl()).get('n'), null);
 });
 
 t.test('a script that fails is reported as unknown, with the error to whoever watches', async (t) => {

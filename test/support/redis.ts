@@ -9,6 +9,9 @@ import { until } from './until.ts';
 /** The Redis that the tests share; each has a key prefix of its own. */
 export const redisUrl = () => fromRunner('TEST_REDIS_URL');
 
+/** A single server that the tests share, also where the services under test have a cluster. */
+export const plainRedisUrl = () => fromRunner('TEST_PLAIN_REDIS_URL');
+
 /** A Redis URL that nothing listens on. */
 export const closedRedisUrl = 'redis://127.0.0.1:1';
 
@@ -23,8 +26,8 @@ export function openTestRedis(t: Test, { url = redisUrl(), keyPrefix = newKeyPre
 export type RedisKeys = Redis | Cluster;
 
 /** A client that looks at the keys as they are, under the same prefix. */
-export function inspectRedis(t: Test, keyPrefix: string): RedisKeys {
-  const [first = '', ...others] = redisUrl().split(',');
+export function inspectRedis(t: Test, keyPrefix: string, url = redisUrl()): RedisKeys {
+  const [first = '', ...others] = url.split(',');
   const client = others.length === 0 ? new Redis(first, { keyPrefix }) : new Cluster([first, ...others], { keyPrefix });
   t.teardown(() => client.disconnect());
   return client;

@@ -137,6 +137,7 @@ async function runTests(): Promise<number> {
       TEST_TESTER_URL: testerUrl.href,
       TEST_TEMPLATE_DATABASE: template,
       TEST_REDIS_URL: cluster?.url ?? redis.url,
+      TEST_PLAIN_REDIS_URL: redis.url,
       TEST_REDIS_KIND: redis.kind,
       // Where servers that a test starts for itself keep their data.
       TEST_DIRECTORY: directory,
