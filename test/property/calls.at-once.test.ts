@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { audit } from '../support/audit.ts';
 import { isLinearizable, nowMs } from '../support/history.ts';
-import { seed } from './commands.ts';
+import { trials } from './commands.ts';
 import { type Answer, emptyModel, type Model, shownBy, take } from './model.ts';
 import { beginRun, openUnsweptShop, type Run, send, shownOf } from './service.ts';
 import { type Step, stepsBut } from './steps.ts';
@@ -75,7 +75,7 @@ t.test(
       if (!isExplained(model, told, shown)) throw new Error(`no order explains ${JSON.stringify({ told, shown })}`);
     });
     // What depends on timing cannot be shrunk.
-    await fc.assert(explained, { ...seed, numRuns: 40, endOnFailure: true });
+    await fc.assert(explained, { ...trials, numRuns: 40, endOnFailure: true });
     await audit(shop.service.pool);
   },
 );

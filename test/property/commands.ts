@@ -5,8 +5,15 @@ import { emptyModel, type Model, shownBy, take } from './model.ts';
 import { beginRun, type Run, send, shownOf } from './service.ts';
 import { type Step, stepsBut } from './steps.ts';
 
-/** The seed that FAULT_SEED names, to play again what a failed run printed; none: another one each time. */
-export const seed = process.env.FAULT_SEED === undefined ? {} : { seed: Number(process.env.FAULT_SEED) };
+/**
+ * How properties are tried: from the seed that FAULT_SEED names, to play again what a failed run printed, or none, another
+ * one each time. A search for the smallest failure stops in time to tell what it has found, before tap stops the test.
+ */
+export const trials = {
+  ...(process.env.FAULT_SEED === undefined ? {} : { seed: Number(process.env.FAULT_SEED) }),
+  interruptAfterTimeLimit: 90_000,
+  markInterruptAsFailure: true,
+};
 
 /** `insists` lets the call be made also when it will be refused; most do not, or runs would not get far. */
 function asCommand(step: Step, insists: boolean, takeInModel: typeof take): fc.AsyncCommand<Model, Run> {
