@@ -27,10 +27,11 @@ type Answered = { status: number; body: unknown; text: string };
  * Opens a shop whose baskets are swept when a step says so and at no other time, so that the same steps always come to
  * the same end. Everything else is the service as it is.
  */
-export async function openUnsweptShop(t: Test): Promise<TestShop> {
+export async function openUnsweptShop(t: Test, config: { trustProxy?: string } = {}): Promise<TestShop> {
   const { maxLiveBaskets, maxExtensions } = limits;
   const shop = await openShop(t, {
     settings: { basket: { maxLiveBasketsPerCustomer: maxLiveBaskets, maxExtensions } },
+    config,
   });
   await shop.service.pool.query(`
     CREATE FUNCTION leave_to_the_model() RETURNS trigger LANGUAGE plpgsql AS $$
