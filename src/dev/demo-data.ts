@@ -46,9 +46,20 @@ export async function setUpDemoShop(apiUrl: string, token: string, shopId: strin
         poolId: 'circle',
       },
       { itemId: 'programme', name: 'Programme', price: 600 },
+      {
+        itemId: 'backstage',
+        name: 'Backstage tour',
+        eventId: 'midsummer',
+        price: 1500,
+        taxRate: 0.2,
+        capacity: 12,
+        maxPerBasket: 2,
+        accessRequired: true,
+      },
     ],
   });
   await put('/v1/discount-codes/MIDSUMMER10', { type: 'percent', value: 1000 });
+  await put('/v1/access-codes/STAGEDOOR', { itemIds: ['backstage'] });
   await put('/v1/gift-cards/ROXY2026GIFT', { balance: 2000, currency: 'GBP' });
 }
 

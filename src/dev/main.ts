@@ -79,6 +79,7 @@ async function main(): Promise<void> {
       shopId,
       redeemToken: await tokenFor('confirmations:redeem', 'demo-shop'),
       ordersToken: await tokenFor('orders:write baskets:read', 'demo-payments'),
+      catalogueToken: await tokenFor('catalogue:read', 'demo-shop'),
     }),
   );
   const backEndToken = await tokenFor('baskets:read baskets:write catalogue:read customers:login', 'demo-back-end');

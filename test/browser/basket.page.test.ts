@@ -21,6 +21,10 @@ async function openBasketIn(page: Page, fields: object = {}) {
   return basket;
 }
 const main = (page: Page) => page.getByRole('main').textContent();
+async function apply(page: Page, code: string, label = 'Discount code') {
+  await page.getByRole('textbox', { name: label }).fill(code);
+  await Promise.all([page.waitForNavigation(), press(page, `Apply ${label}`)]);
+}
 
 browserTest(
   'a minute before the end the customer is told, by a live region, and gets more time by keyboard alone',
@@ -113,22 +117,50 @@ browserTest(
   async (t, context) => {
     const page = await context.newPage();
     await openBasketIn(page);
-    const apply = async (code: string, label = 'Discount code') => {
-      await page.getByRole('textbox', { name: label }).fill(code);
-      await Promise.all([page.waitForNavigation(), press(page, `Apply ${label}`)]);
-    };
-    await apply(' midsummer10 ');
+    await apply(page, ' midsummer10 ');
     t.match(await main(page), '-£5.60');
     t.match(await main(page), '£59.40');
     await Promise.all([page.waitForNavigation(), press(page, 'Remove MIDSUMMER10')]);
     t.match(await main(page), '£66.00');
-    await apply('roxy 2026 gift', 'Gift card');
+    await apply(page, 'roxy 2026 gift', 'Gift card');
     t.match(await main(page), '-£20.00');
     t.match(await main(page), '£46.00');
     await Promise.all([page.waitForNavigation(), press(page, 'Remove Gift card …GIFT')]);
     t.notMatch(await main(page), '£46.00');
-    await apply('WINTER');
+    await apply(page, 'WINTER');
     t.equal(await headingOf(page), 'We do not know this code');
+  },
+);
+
+browserTest(
+  'what is sold with an access code only is locked until the customer enters the code, which then stays with it',
+  async (t, context) => {
+    const page = await context.newPage();
+    const { id } = await openBasketIn(page);
+    const add = page.getByRole('button', { name: 'Add Backstage tour' });
+    const locked = 'Backstage tour £15.00 each Locked: enter your code first.';
+    t.match(await main(page), locked);
+    t.equal(await add.count(), 0);
+    await apply(page, 'MIDSUMMER10', 'Access code');
+    t.equal(await headingOf(page), 'We do not know this code');
+
+    await page.getByRole('link', { name: 'Go to your basket' }).click();
+    await apply(page, 'stagedoor', 'Access code');
+    t.notMatch(await main(page), locked);
+    await Promise.all([page.waitForNavigation(), add.click()]);
+    t.match(await main(page), '1 × £15.00');
+    t.match(await readBasket(shop, id), { totals: { due: 8400 }, accessCodes: ['STAGEDOOR'] });
+    await apply(page, 'MIDSUMMER10');
+    await takePicture(page, 'demo-codes');
+
+    await Promise.all([page.waitForNavigation(), press(page, 'Remove STAGEDOOR')]);
+    t.equal(await headingOf(page), 'This needs an access code');
+    await page.goto(`${shop.front}/basket`);
+    for (const name of ['Backstage tour', 'STAGEDOOR']) {
+      await Promise.all([page.waitForNavigation(), press(page, `Remove ${name}`)]);
+    }
+    t.match(await main(page), locked);
+    await audit(shop.service.pool);
   },
 );
 
@@ -183,9 +215,11 @@ for (const colorScheme of ['light', 'dark'] as const) {
       };
       await page.clock.install();
       await openBasketIn(page);
+      await check('basket');
+      await apply(page, 'STAGEDOOR', 'Access code');
       await page.clock.fastForward(550_000);
       await page.getByText('Press “I need more time”').waitFor();
-      await check('basket, with the warning');
+      await check('basket, with a code and the warning');
       await press(page, 'Pay');
       await page.waitForURL(`${shop.front}/pay`);
       await check('payment');

@@ -71,6 +71,7 @@ export async function openDemoShop(t: Test) {
     shopId,
     redeemToken: await mintToken({ shop: shopId, scope: 'confirmations:redeem' }),
     ordersToken: await mintToken({ shop: shopId, scope: 'orders:write baskets:read' }),
+    catalogueToken: await mintToken({ shop: shopId, scope: 'catalogue:read' }),
   });
   t.teardown(() => demo.stop());
   const front = `http://localhost:${new URL(demo.url).port}`;

@@ -34,6 +34,7 @@ const BasketSchema = Type.Object({
   }),
   cancelRedirectUrl: Nullable(Type.String()),
   discountCodes: Type.Array(Type.String()),
+  accessCodes: Type.Array(Type.String()),
   giftCards: Type.Array(Type.Object({ last4: Type.String(), applied: Type.Integer() })),
   modifiable: Type.Boolean(),
   extensionsLeft: Type.Integer(),
@@ -44,7 +45,7 @@ const BasketSchema = Type.Object({
 });
 
 /** What a customer can enter beside a basket. */
-export const CodeType = Type.Union([Type.Literal('discount'), Type.Literal('giftCard')]);
+export const CodeType = Type.Union([Type.Literal('discount'), Type.Literal('giftCard'), Type.Literal('access')]);
 type CodeType = Static<typeof CodeType>;
 
 const RedeemedSchema = Type.Object({
@@ -58,6 +59,12 @@ const RedeemedSchema = Type.Object({
   ),
   session: Type.Object({ token: Type.String() }),
   redirectUrl: Type.String(),
+});
+
+const ItemsSchema = Type.Object({
+  data: Type.Array(
+    Type.Object({ itemId: Type.String(), name: Type.String(), price: Type.Integer(), accessRequired: Type.Boolean() }),
+  ),
 });
 
 const CheckoutSchema = Type.Object({
@@ -79,6 +86,9 @@ const ProblemSchema = Type.Object({
 
 /** A basket as the shop shows it. Amounts are integers in minor units of `currency`. */
 export type Basket = Static<typeof BasketSchema>;
+
+/** An item as the shop offers it, at `price` in minor units of the shop's currency. */
+export type Item = Static<typeof ItemsSchema>['data'][number];
 
 /** A refusal by the API with its HTTP status, or, with code `api_unreachable`, no usable answer at all. */
 export type ApiProblem = Static<typeof ProblemSchema> & { status: number };
@@ -102,17 +112,20 @@ export type BasketlinkApi = ReturnType<typeof createBasketlinkApi>;
 
 /**
  * The calls of basketlink that a shop front end makes, from its server. `redeemToken` carries `confirmations:redeem`,
- * `ordersToken` carries `orders:write`; what the customer does to the basket is done with the basket's session token.
+ * `ordersToken` carries `orders:write`, `catalogueToken` carries `catalogue:read`; what the customer does to the basket is
+ * done with the basket's session token.
  * No method throws: a refusal or an API that cannot be reached comes back as a problem.
  */
 export function createBasketlinkApi({
   apiUrl,
   redeemToken,
   ordersToken,
+  catalogueToken,
 }: {
   apiUrl: string;
   redeemToken: string;
   ordersToken: string;
+  catalogueToken: string;
 }) {
   async function call<Schema extends TSchema>(request: ApiRequest, schema: Schema): Promise<ApiAnswer<Static<Schema>>> {
     // One key for both tries, so that a POST whose answer was lost is answered again instead of being done again. Each
@@ -145,6 +158,17 @@ export function createBasketlinkApi({
 
     readBasket(basket: BasketAccess) {
       return call({ method: 'GET', path: basketPath(basket.id), bearer: basket.sessionToken }, BasketSchema);
+    },
+
+    /** What the shop sells, as much of it as one page of the list has. */
+    listItems() {
+      return call({ method: 'GET', path: '/v1/items?limit=100', bearer: catalogueToken }, ItemsSchema);
+    },
+
+    /** Puts one more of an item into the basket. */
+    addLine(basket: BasketAccess, itemId: string) {
+      const path = `${basketPath(basket.id)}/lines`;
+      return call({ method: 'POST', path, bearer: basket.sessionToken, body: { itemId, quantity: 1 } }, BasketSchema);
     },
 
     /** Changes how many of a line there are; none takes the line out. */

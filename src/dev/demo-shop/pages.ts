@@ -1,4 +1,4 @@
-import type { ApiProblem, Basket } from './api.ts';
+import type { ApiProblem, Basket, Item } from './api.ts';
 import { formatMoney, formatTime } from './format.ts';
 import { type Html, html } from './html.ts';
 import type { Page } from './layout.ts';
@@ -43,8 +43,8 @@ ${onward('/', 'Go to the home page')}`,
   };
 }
 
-/** The basket as it stands: lines, totals and what can be done with it now. */
-export function basketPage(basket: Basket, session: ShopSession): Page {
+/** The basket as it stands: lines, totals and what can be done with it now. `items` is what the shop sells. */
+export function basketPage(basket: Basket, items: readonly Item[], session: ShopSession): Page {
   const ended = endedText(basket);
   if (ended !== null) {
     return {
@@ -60,7 +60,7 @@ ${basket.expiresAt === null ? null : heldUntil(basket, basket.expiresAt)}
 ${basket.customer?.email ? html`<p>For <strong>${basket.customer.email}</strong></p>` : null}
 ${basket.items.length === 0 ? html`<p class="lead">This basket is empty.</p>` : lines(basket)}
 </div>
-${basket.status === 'checkout' ? null : [lineForms(basket), codeForms(basket)]}
+${basket.status === 'checkout' ? null : [lineForms(basket), codeForms(basket), accessForms(basket, items)]}
 ${basketActions(basket, session)}`,
     formsLeadOut: true,
     countsDown: basket.expiresAt !== null,
@@ -107,21 +107,48 @@ ${items.map(({ lineId, name, quantity, ...line }) =>
 function codeForms({ items, discountCodes, giftCards }: Basket): Html {
   if (items.length === 0) return html``;
   const given = [
-    ...discountCodes.map((code) => ({ type: 'discount', code, name: code })),
-    ...giftCards.map(({ last4 }) => ({ type: 'giftCard', code: last4, name: `Gift card …${last4}` })),
+    ...discountCodes.map((code) => givenCode('discount', code, code)),
+    ...giftCards.map(({ last4 }) => givenCode('giftCard', last4, `Gift card …${last4}`)),
   ];
   return html`<section class="card" aria-labelledby="codes">
 <h2 id="codes">Discounts and gift cards</h2>
-${given.map(
-  ({ type, code, name }) => html`<form method="post" action="/basket/codes" class="line">
-<input type="hidden" name="type" value="${type}"><input type="hidden" name="code" value="${code}">
-<strong>${name}</strong>
-<button class="quiet" name="remove" value="yes">Remove<span class="unseen"> ${name}</span></button>
-</form>`,
-)}
+${given}
 ${codeForm('discount', 'Discount code', 'MIDSUMMER10')}
 ${codeForm('giftCard', 'Gift card', 'ROXY 2026 GIFT')}
 </section>`;
+}
+
+/**
+ * What is sold with an access code only, and the field for one. Which of it a code unlocks the API alone knows: with any
+ * code all of it can be tried.
+ */
+function accessForms({ items: lines, accessCodes, modifiable, currency }: Basket, items: readonly Item[]): Html {
+  const locked = items.filter(({ accessRequired }) => accessRequired);
+  if (lines.length === 0 || !modifiable || locked.length === 0) return html``;
+  return html`<section class="card" aria-labelledby="locked">
+<h2 id="locked">With an access code only</h2>
+${locked.map(({ itemId, name, price }) => {
+  const offer = html`<strong>${name} <span class="each">${formatMoney(price, currency)} each</span></strong>`;
+  return accessCodes.length === 0
+    ? html`<p class="line">${offer} Locked: enter your code first.</p>`
+    : html`<form method="post" action="/basket/lines" class="line">
+<input type="hidden" name="itemId" value="${itemId}">
+${offer}
+<button class="quiet">Add<span class="unseen"> ${name}</span></button>
+</form>`;
+})}
+${accessCodes.map((code) => givenCode('access', code, code))}
+${codeForm('access', 'Access code', 'STAGEDOOR')}
+</section>`;
+}
+
+/** A code or card that the basket has, to be taken away. */
+function givenCode(type: string, code: string, name: string): Html {
+  return html`<form method="post" action="/basket/codes" class="line">
+<input type="hidden" name="type" value="${type}"><input type="hidden" name="code" value="${code}">
+<strong>${name}</strong>
+<button class="quiet" name="remove" value="yes">Remove<span class="unseen"> ${name}</span></button>
+</form>`;
 }
 
 function codeForm(type: string, label: string, example: string): Html {

@@ -67,6 +67,16 @@ const TEXTS: Readonly<Record<string, ProblemText>> = {
     happened: 'You are signed in as somebody else.',
     next: `Sign in as that customer, or sign out, on the home page. ${OPEN_AGAIN}`,
   },
+  sale_not_open: {
+    heading: 'Not on sale yet',
+    happened: 'Tickets for this event will be sold later.',
+    next: `Wait until then. ${OPEN_AGAIN}`,
+  },
+  sale_closed: {
+    heading: 'The sale is over',
+    happened: 'Tickets for this event are not sold any more.',
+    next: 'Look on the home page for other events.',
+  },
   insufficient_stock: {
     heading: 'Somebody was faster',
     happened: 'There are not enough tickets left for all that was asked for, so nothing has changed.',
@@ -94,6 +104,11 @@ const TEXTS: Readonly<Record<string, ProblemText>> = {
     heading: 'That is too many',
     happened: 'There is a limit to how many of these one basket may hold, so nothing has changed.',
     next: 'Go to your basket and take fewer.',
+  },
+  access_code_required: {
+    heading: 'This needs an access code',
+    happened: 'What you asked for is sold with an access code only, so nothing has changed.',
+    next: 'Go to your basket: enter the code for it there, or take out what needs it before you remove the code.',
   },
   code_unknown: {
     heading: 'We do not know this code',

@@ -84,19 +84,28 @@ export function registerRoutes(
   app.get('/basket', async (request, reply) => {
     const session = sessions.find(request.headers.cookie);
     if (!session.basket) return sendPage(reply, session, pages.noBasketPage());
-    const basket = await api.readBasket(session.basket);
+    const [basket, items] = await Promise.all([api.readBasket(session.basket), api.listItems()]);
     // The session token outlives the basket by a day; after that there is nothing to see here any more.
     if (!basket.ok && (basket.problem.status === 401 || basket.problem.status === 404)) {
       return sendPage(reply, session, pages.noBasketPage());
     }
     if (!basket.ok) return sendProblem(reply, session, basket.problem);
-    return sendPage(reply, session, pages.basketPage(basket.body, session));
+    // What else could be bought is no reason to withhold the basket.
+    return sendPage(reply, session, pages.basketPage(basket.body, items.ok ? items.body.data : [], session));
   });
 
   const problemQuery = Type.Object({ error: Optional, basket_id: Optional });
   app.get('/basket/problem', { schema: { querystring: problemQuery } }, async (request, reply) => {
     const { error = '', basket_id: basketId = '' } = request.query;
     return sendPage(reply, sessions.find(request.headers.cookie), pages.linkProblemPage(error, basketId));
+  });
+
+  const newLineBody = Type.Object({ itemId: Type.String() });
+  app.post('/basket/lines', { schema: { body: newLineBody } }, async (request, reply) => {
+    const session = sessions.find(request.headers.cookie);
+    if (!session.basket) return reply.redirect('/basket', 303);
+    const added = await api.addLine(session.basket, request.body.itemId);
+    return added.ok ? reply.redirect('/basket', 303) : sendProblem(reply, session, added.problem);
   });
 
   const lineParams = Type.Object({ lineId: Type.String() });

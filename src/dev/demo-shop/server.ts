@@ -11,9 +11,9 @@ import { stylesheet } from './stylesheet.ts';
 /**
  * Starts the front end of a small ticket shop, a server of its own that knows basketlink only by its public HTTP API.
  * `apiUrl` is the origin of that API; `redeemToken` is a bearer with `confirmations:redeem`, `ordersToken` one with
- * `orders:write` and `baskets:read`, both for the shop `shopId`, whose links lead here: `confirmUrl` is `{url}/basket/confirm`,
- * `basketUrl` `{url}/basket`, `errorUrl` `{url}/basket/problem`. With `port` 0 any free port is taken. `stop` cuts
- * off whoever is connected. Rejects when the port is taken.
+ * `orders:write` and `baskets:read`, `catalogueToken` one with `catalogue:read`, all for the shop `shopId`, whose links lead
+ * here: `confirmUrl` is `{url}/basket/confirm`, `basketUrl` `{url}/basket`, `errorUrl` `{url}/basket/problem`. With `port` 0
+ * any free port is taken. `stop` cuts off whoever is connected. Rejects when the port is taken.
  */
 export async function startDemoShop({
   port,
@@ -22,6 +22,7 @@ export async function startDemoShop({
   shopId,
   redeemToken,
   ordersToken,
+  catalogueToken,
 }: {
   port: number;
   host: string;
@@ -29,6 +30,7 @@ export async function startDemoShop({
   shopId: string;
   redeemToken: string;
   ordersToken: string;
+  catalogueToken: string;
 }): Promise<{ url: string; stop: () => Promise<void> }> {
   const sessions = createSessions(shopId);
   const app = fastify({
@@ -75,7 +77,7 @@ export async function startDemoShop({
 
   app.get('/roxy.css', async (_request, reply) => reply.type('text/css; charset=utf-8').send(stylesheet));
   app.get('/roxy.js', async (_request, reply) => reply.type('text/javascript; charset=utf-8').send(script));
-  registerRoutes(app, { api: createBasketlinkApi({ apiUrl, redeemToken, ordersToken }), sessions });
+  registerRoutes(app, { api: createBasketlinkApi({ apiUrl, redeemToken, ordersToken, catalogueToken }), sessions });
 
   const url = await app.listen({ port, host });
   return { url, stop: () => app.close() };

@@ -39,14 +39,15 @@ strong { display: inline-block; max-width: 100%; }
 .held::after { right: calc(-.5rem - var(--pad)); }
 .ending [role=timer] { font-weight: 700; color: var(--accent); }
 [role=timer] { font-variant-numeric: tabular-nums; }
+[role=timer]:not(:empty)::before { content: "· "; }
 .warning:empty { margin: 0; }
 .warning:not(:empty) { padding: .75rem 1rem; border: 2px solid var(--accent); border-radius: 8px; font-weight: 600; }
 .card > form:not(.line, :last-child) { margin-bottom: 1rem; }
-.line { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem .75rem; padding: .75rem 0; border-top: 1px solid var(--line); }
-.line label, .line strong { flex: 1 1 10rem; min-width: 0; }
+.line { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem .75rem; margin: 0; padding: .75rem 0; border-top: 1px solid var(--line); }
+.line label, .line strong { flex: 1 1 8rem; min-width: 0; }
 .card form.line > * { margin: 0; }
-.line input:not([type=hidden]) { width: 12rem; }
-.line input[type=number]:not([type=hidden]) { width: 6rem; }
+.line input:not([type=hidden]) { flex: 1 1 10rem; max-width: 12rem; }
+.line input[type=number]:not([type=hidden]) { flex: none; width: 6rem; }
 .amount { font: 700 2.75rem/1.1 Georgia, serif; font-variant-numeric: tabular-nums; }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .6rem 0 .6rem .75rem; text-align: right; font-weight: 400; vertical-align: top; white-space: nowrap; }
