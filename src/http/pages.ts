@@ -100,6 +100,7 @@ li.event { flex-direction: column; gap: 0; }
 .total { display: flex; justify-content: space-between; gap: 1rem; margin: 0; padding: 0.625rem 0; font-weight: 600; }
 .quiet { color: var(--quiet); font-size: 0.875rem; }
 p.quiet { margin-bottom: 0.5rem; }
+ul + .quiet, .total + .quiet { margin-top: 1.25rem; }
 form { margin: 1.75rem 0 1.25rem; }
 form p { margin-bottom: 1rem; }
 button {

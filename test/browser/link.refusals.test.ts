@@ -67,6 +67,39 @@ browserTest('the link to a cancelled event leads to the shop’s problem page, w
   t.equal(await headingOf(page), 'This event is cancelled');
 });
 
+browserTest(
+  'the link of a sold-out show says so kindly in the customer’s language, and leads into the shop when there is one again',
+  async (t, context) => {
+    const shop = await openDemoShop(t);
+    const adjust = (delta: number) =>
+      shop.owner.request('POST', '/v1/items/stalls/adjustments', { delta, reason: 'the test' });
+    t.equal((await adjust(-100)).status, 200);
+    const page = await context.newPage();
+    const mail = (locale: string) =>
+      shop.createBasket({ items: [{ itemId: 'stalls', quantity: 1 }], reserve: 'activation', locale });
+    for (const [locale, words] of [
+      ['de', /^Leider ist im Moment nicht alles davon verfügbar/],
+      ['fr', /^Désolé, tout n’est pas disponible/],
+      ['nl', /^Helaas is op dit moment niet alles beschikbaar/],
+      ['es', /^Lo sentimos, ahora mismo no está todo disponible/],
+      ['en-GB', /^Sorry, not all of this is available/],
+    ] as const) {
+      const { startBasketUrl } = await mail(locale);
+      t.equal((await page.goto(startBasketUrl))?.status(), 200, locale);
+      t.equal(await page.locator('html').getAttribute('lang'), locale);
+      t.match(await page.getByRole('paragraph').first().textContent(), words);
+      t.equal(await page.getByRole('button').count(), 0, 'there is nothing to press');
+    }
+    await takePicture(page, 'sold-out-page');
+
+    t.equal((await adjust(1)).status, 200);
+    await page.reload();
+    await press(page, 'Continue to Roxy');
+    await page.waitForURL(`${shop.front}/basket`);
+    t.match(await shop.availability('stalls'), { held: 1, available: 0 });
+  },
+);
+
 browserTest('a link that was changed on its way proves nothing and ends on a page of our own', async (t, context) => {
   const shop = await openDemoShop(t);
   const basket = await shop.createBasket({ linkMode: 'redirect' });
