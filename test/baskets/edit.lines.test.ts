@@ -284,15 +284,13 @@ t.test('an edit that breaks the schema is a 400, and a line that is not there a 
   const malformed: [pointer: string, send: () => ReturnType<typeof add>][] = [
     ['/itemId', () => add(id, { quantity: 1 })],
     ['/quantity', () => add(id, { itemId: 'stalls' })],
-    ['/quantity', () => add(id, { ...line, quantity: 0 })],
-    ['/quantity', () => add(id, { ...line, quantity: '2' })],
-    ['/quantity', () => add(id, { ...line, quantity: 10_001 })],
     ['/price', () => add(id, { ...line, price: 1 })],
     ['/custom', () => add(id, { ...line, custom: { text: 'a'.repeat(17 * 1024) } })],
     ['/custom', () => add(id, { ...line, custom: { a: [[[[[[[[]]]]]]]] } })],
-    ...[0, -1, 1.5, '2', null, 10_001].map(
-      (quantity) => ['/quantity', () => change(id, '1', quantity)] as [string, () => ReturnType<typeof add>],
-    ),
+    ...[0, -1, 1.5, '2', null, 10_001, 2 ** 53, 1e300].flatMap((quantity): [string, () => ReturnType<typeof add>][] => [
+      ['/quantity', () => add(id, { ...line, quantity })],
+      ['/quantity', () => change(id, '1', quantity)],
+    ]),
   ];
   for (const [pointer, send] of malformed) {
     const answer = await assertRefused(t, shop, pointer, { status: 400, code: 'invalid_request' }, send);
