@@ -3,7 +3,7 @@ import t from 'tap';
 import { coloursOfTexts, contrast } from '../support/accessibility.ts';
 import { audit } from '../support/audit.ts';
 import { browserTests, headingOf, openDemoShop, press, takePicture } from '../support/browser.ts';
-import { letBeSwept, letExpire, readBasket } from '../support/journey.ts';
+import { letBeSwept, letExpire, putItem, readBasket } from '../support/journey.ts';
 import { until } from '../support/until.ts';
 
 const browserTest = browserTests(t);
@@ -188,6 +188,26 @@ browserTest('money that arrives too late buys what is still to be had, and else 
   await audit(shop.service.pool);
 });
 
+browserTest('a basket that has run out of time can be had again, as far as anything is left', async (t, context) => {
+  const page = await context.newPage();
+  await putItem(shop, 'box', 2);
+  const box = (quantity: number) => ({ itemId: 'box', quantity });
+  const { id } = await openBasketIn(page, { items: [box(2), { itemId: 'programme', quantity: 1 }] });
+  await letBeSwept(shop, id);
+  await shop.createBasket({ items: [box(1)] });
+  await page.goto(`${shop.front}/basket`);
+  t.equal(await headingOf(page), 'Your basket has run out of time');
+  await Promise.all([page.waitForNavigation(), press(page, 'Try to get the same again')]);
+  t.equal(await headingOf(page), 'Not all of it is left');
+  t.match(await main(page), 'box: 1 instead of 2');
+  await page.getByRole('link', { name: 'Go to your basket' }).click();
+  t.match(await main(page), '1 × £1.00');
+  t.match(await readBasket(shop, id), { status: 'expired' });
+  await press(page, 'Pay');
+  await page.waitForURL(`${shop.front}/pay`);
+  await audit(shop.service.pool);
+});
+
 for (const colorScheme of ['light', 'dark'] as const) {
   browserTest(
     `each of the shop’s pages can be read, named and fits a phone in ${colorScheme} mode`,
@@ -230,6 +250,8 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await press(page, 'Pay');
       await page.waitForURL(/thank-you/);
       await check('thank you');
+      const { id } = await openBasketIn(page);
+      await letExpire(shop, id);
       for (const path of ['/', '/basket', '/basket/problem?error=basket_expired', '/payment-failed', '/nothing']) {
         await page.goto(`${shop.front}${path}`);
         await check(path);

@@ -67,6 +67,12 @@ const ItemsSchema = Type.Object({
   ),
 });
 
+const RecreatedSchema = Type.Object({
+  id: Type.String(),
+  unavailable: Type.Array(Type.Object({ itemId: Type.String(), requested: Type.Integer(), available: Type.Integer() })),
+  session: Type.Object({ token: Type.String() }),
+});
+
 const CheckoutSchema = Type.Object({
   basket: BasketSchema,
   leaseId: Type.String(),
@@ -89,6 +95,9 @@ export type Basket = Static<typeof BasketSchema>;
 
 /** An item as the shop offers it, at `price` in minor units of the shop's currency. */
 export type Item = Static<typeof ItemsSchema>['data'][number];
+
+/** An item of which a basket that was made anew has fewer than the one before. */
+export type Unavailable = Static<typeof RecreatedSchema>['unavailable'][number];
 
 /** A refusal by the API with its HTTP status, or, with code `api_unreachable`, no usable answer at all. */
 export type ApiProblem = Static<typeof ProblemSchema> & { status: number };
@@ -191,6 +200,12 @@ export function createBasketlinkApi({
     extend(basket: BasketAccess) {
       const path = `${basketPath(basket.id)}/extend`;
       return call({ method: 'POST', path, bearer: basket.sessionToken }, BasketSchema);
+    },
+
+    /** Makes a new basket of one that has expired or was cancelled, with what is left of it and a session of its own. */
+    recreate(basket: BasketAccess) {
+      const path = `${basketPath(basket.id)}/recreate`;
+      return call({ method: 'POST', path, bearer: basket.sessionToken }, RecreatedSchema);
     },
 
     /** Freezes the basket for payment. Only the shop's back end may say who is signed in; a guest checks out as the session. */

@@ -1,4 +1,4 @@
-import type { ApiProblem, Basket, Item } from './api.ts';
+import type { ApiProblem, Basket, Item, Unavailable } from './api.ts';
 import { formatMoney, formatTime } from './format.ts';
 import { type Html, html } from './html.ts';
 import type { Page } from './layout.ts';
@@ -50,7 +50,10 @@ export function basketPage(basket: Basket, items: readonly Item[], session: Shop
     return {
       title: ended.title,
       content: html`<div class="card"><p class="lead">${ended.text}</p>${basket.status === 'completed' ? lines(basket) : null}</div>
-${onward('/', 'Go to the home page')}`,
+<div class="actions">
+${ended.again ? html`<form method="post" action="/basket/again"><button>Try to get the same again</button></form>` : null}
+<a class="button quiet" href="/">Go to the home page</a>
+</div>`,
     };
   }
   return {
@@ -188,19 +191,22 @@ function leaveForm(): Html {
   return html`<form method="post" action="/basket/leave"><button class="quiet">Leave without buying</button></form>`;
 }
 
-function endedText({ status, statusReason, orderId }: Basket): { title: string; text: string } | null {
+function endedText({ status, statusReason, orderId }: Basket): { title: string; text: string; again: boolean } | null {
   if (status === 'completed') {
-    return { title: 'This basket is paid', text: `Your order number is ${orderId ?? 'on its way'}.` };
+    return { title: 'This basket is paid', text: `Your order number is ${orderId ?? 'on its way'}.`, again: false };
   }
   if (status === 'expired' && statusReason === 'superseded') {
     return {
       title: 'A newer basket has taken this one’s place',
       text: 'You have opened another basket since. The tickets of this one are on sale again.',
+      again: false,
     };
   }
   const code = status === 'cancelled' && statusReason === 'event_cancelled' ? 'event_cancelled' : `basket_${status}`;
   const text = status === 'expired' || status === 'cancelled' ? problemText(code) : null;
-  return text && { title: text.heading, text: `${text.happened} ${text.next}` };
+  if (text === null) return null;
+  const again = code !== 'event_cancelled';
+  return { title: text.heading, text: again ? text.happened : `${text.happened} ${text.next}`, again };
 }
 
 function lines({ items, totals, currency, status }: Basket): Html {
@@ -268,6 +274,19 @@ ${paymentCountdown(payment)}
 </div>`,
     formsLeadOut: true,
     countsDown: true,
+  };
+}
+
+/** What a basket that was made anew has fewer of. `items` is what the shop sells. */
+export function notAllLeftPage(unavailable: readonly Unavailable[], items: readonly Item[]): Page {
+  return {
+    title: 'Not all of it is left',
+    content: html`<div class="card"><p class="lead">You have a new basket, with what is still to be had:</p>
+<ul>${unavailable.map(({ itemId, requested, available }) => {
+      const name = items.find((item) => item.itemId === itemId)?.name ?? itemId;
+      return html`<li>${name}: ${available} instead of ${requested}</li>`;
+    })}</ul></div>
+${onward('/basket', 'Go to your basket')}`,
   };
 }
 

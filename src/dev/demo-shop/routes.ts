@@ -142,6 +142,21 @@ export function registerRoutes(
     return extended.ok ? reply.redirect('/basket', 303) : sendProblem(reply, session, extended.problem);
   });
 
+  app.post('/basket/again', async (request, reply) => {
+    const session = sessions.find(request.headers.cookie);
+    if (!session.basket) return reply.redirect('/basket', 303);
+    const made = await api.recreate(session.basket);
+    // The second half of a double click finds the new basket.
+    if (!made.ok && made.problem.code === 'not_recreatable') return reply.redirect('/basket', 303);
+    if (!made.ok) return sendProblem(reply, session, made.problem);
+    const { id, session: basketSession, unavailable } = made.body;
+    session.basket = { ...session.basket, id, sessionToken: basketSession.token };
+    session.payment = null;
+    if (unavailable.length === 0) return reply.redirect('/basket', 303);
+    const items = await api.listItems();
+    return sendPage(reply, session, pages.notAllLeftPage(unavailable, items.ok ? items.body.data : []));
+  });
+
   app.post('/basket/leave', async (request, reply) => {
     const session = sessions.find(request.headers.cookie);
     const basket = session.basket && (await api.readBasket(session.basket));
