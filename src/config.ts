@@ -60,6 +60,11 @@ export const environmentSchema = Type.Object({
     minimum: 0,
     description: 'how late the event loop may be, in milliseconds, before calls are answered 503; 0 for any time',
   }),
+  WEBHOOK_ALLOW_PRIVATE: Type.String({
+    default: 'false',
+    pattern: '^(true|false)$',
+    description: 'true to send webhooks also to http:// and to private addresses, for development alone, or false',
+  }),
   TRUST_PROXY: Type.String({
     default: 'false',
     pattern: '^(false|[0-9A-Fa-f:./]+(,[0-9A-Fa-f:./]+)*)$',
@@ -98,6 +103,8 @@ export type Config = Readonly<{
   rateLimitClicks: number;
   /** 0: without a limit. */
   maxEventLoopDelayMs: number;
+  /** Whether webhooks may go to addresses that are not public, and without TLS. */
+  webhookAllowPrivate: boolean;
   trustProxy: false | string;
   logLevel: string;
 }>;
@@ -146,6 +153,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
     rateLimitMax: values.RATE_LIMIT_MAX,
     rateLimitClicks: values.RATE_LIMIT_CLICKS,
     maxEventLoopDelayMs: values.MAX_EVENT_LOOP_DELAY_MS,
+    webhookAllowPrivate: values.WEBHOOK_ALLOW_PRIVATE === 'true',
     trustProxy: values.TRUST_PROXY === 'false' ? false : values.TRUST_PROXY,
     logLevel: values.LOG_LEVEL,
   });

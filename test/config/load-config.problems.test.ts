@@ -38,6 +38,7 @@ t.test('a complete environment is read into one frozen configuration with the de
     jwtAudience: null,
     linkKeys: [{ kid: 'l1', secret: secret('link key') }],
     dataKeys: [{ kid: 'd1', secret: secret('data key') }],
+    webhookAllowPrivate: false,
     trustProxy: false,
     logLevel: 'info',
   });
@@ -109,6 +110,7 @@ t.test('each of these values is refused by the name of its variable alone', asyn
     ['LINK_KEYS', long, `:${long}`, 'l1:short', `ninechars:${long}`, `l1:${long},`, `l 1:${long}`],
     ['DATA_KEYS', long, `d1:${long},d1:${long}`],
     ['LOG_LEVEL', 'INFO', 'verbose'],
+    ['WEBHOOK_ALLOW_PRIVATE', 'yes', '1', 'TRUE'],
     ['TRUST_PROXY', 'true', 'localhost', '10.0.0.0/8,'],
   ];
   for (const [name, ...values] of cases) {
@@ -132,6 +134,7 @@ t.test('what an operator may write is taken', async (t) => {
   for (const [name, ...values] of cases) {
     for (const value of values) t.same(problemsOf({ ...complete, [name]: value }), [], `${name}=${value}`);
   }
+  t.equal(loadConfig({ ...complete, WEBHOOK_ALLOW_PRIVATE: 'true' }).webhookAllowPrivate, true);
   t.same(
     loadConfig({ ...complete, LINK_KEYS: `new:${long}:with:colons,old:${long}` }).linkKeys,
     [

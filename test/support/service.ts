@@ -78,6 +78,7 @@ export async function startTestService(
     rateLimitClicks: 0,
     // The test itself and everything beside it makes the event loop late.
     maxEventLoopDelayMs: 0,
+    webhookAllowPrivate: false,
     trustProxy: false,
     logLevel: 'silent',
     ...overrides,
