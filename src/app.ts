@@ -29,6 +29,7 @@ import { linkKidOf, linkRoutes, openLaravelKeys, startLinkOf, startLinkPurpose }
 import { orderRoutes } from './orders/index.ts';
 import type { DatabaseClock } from './platform/clock.ts';
 import { deriveKeyring, sealPurpose } from './platform/crypto.ts';
+import type { Outbound } from './platform/outbound.ts';
 import type { RedisConnection } from './platform/redis.ts';
 import { apiKeyRoutes, frontendOrigins, openApiKeyVerifier, openShopCache, shopRoutes } from './shops/index.ts';
 
@@ -41,6 +42,7 @@ export type Resources = {
   metrics: Registry;
   clock: DatabaseClock;
   openings: Pick<OpeningCounter, 'count'>;
+  outbound: Outbound;
   logger: Logger;
   isDraining: () => boolean;
 };
@@ -68,7 +70,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   bearerAccess(
     app,
     config,
-    config.jwtJwksUrl === null ? null : openJwks(config.jwtJwksUrl, resources.logger),
+    config.jwtJwksUrl === null ? null : openJwks(config.jwtJwksUrl, resources.outbound, resources.logger),
     clock,
     async (token) => (await readSession({ shops, sessionKeys }, token)) ?? (await apiKeys.verify(token)),
   );

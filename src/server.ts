@@ -17,6 +17,7 @@ import { openDatabaseClock } from './platform/clock.ts';
 import { deriveKeyring, sealPurpose } from './platform/crypto.ts';
 import { openLogger } from './platform/logger.ts';
 import { assertMigrated } from './platform/migrations.ts';
+import { openOutbound } from './platform/outbound.ts';
 import { openPostgres } from './platform/postgres.ts';
 import { openRedis, type RedisConnection } from './platform/redis.ts';
 import { resealLaravelKeys } from './shops/index.ts';
@@ -44,6 +45,7 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
   const warn = (what: string) => (error: Error) => logger.warn({ err: error }, what);
   const pool = openPostgres(config.databaseUrl, warn('postgres connection lost'));
   const redis = openRedis(config.redisUrl, redisKeyPrefix, warn('redis failed'));
+  const outbound = openOutbound({ allowPrivate: config.webhookAllowPrivate });
   let draining = false;
   try {
     await assertMigrated(pool);
@@ -55,7 +57,7 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
     const openings = startOpeningCounter(pool, logger);
     const isDraining = () => draining;
     const app = await buildApp(config, {
-      ...{ pool, redis, admission, metrics, clock, openings, logger, isDraining },
+      ...{ pool, redis, admission, metrics, clock, openings, outbound, logger, isDraining },
       suspect: keeper.suspect,
     });
     const url = await app.listen({ host: config.host, port: config.port });
@@ -69,6 +71,7 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
       await openings.stop();
       await sweeper.stop();
       await keeper.stop();
+      await outbound.close();
       await redis.close();
       await pool.end();
     };
@@ -84,6 +87,7 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
       },
     };
   } catch (error) {
+    await outbound.close();
     await redis.close();
     await pool.end();
     throw error;

@@ -5,6 +5,7 @@ import { loadConfig } from '../config.ts';
 import { openAdmission } from '../holds/index.ts';
 import type { Api } from '../http/api.ts';
 import { openDatabaseClock } from '../platform/clock.ts';
+import { openOutbound } from '../platform/outbound.ts';
 import { openPostgres } from '../platform/postgres.ts';
 import { openRedis } from '../platform/redis.ts';
 
@@ -32,6 +33,7 @@ async function ofApp<T>(look: (app: Api) => T): Promise<T> {
   });
   const pool = openPostgres(config.databaseUrl, () => {});
   const redis = openRedis(config.redisUrl, '', () => {});
+  const outbound = openOutbound({ allowPrivate: false });
   const app = await buildApp(config, {
     pool,
     redis,
@@ -40,6 +42,7 @@ async function ofApp<T>(look: (app: Api) => T): Promise<T> {
     metrics: new Registry(),
     clock: openDatabaseClock(pool),
     openings: { count: () => {} },
+    outbound,
     logger: pino({ level: 'silent' }),
     isDraining: () => false,
   });
@@ -48,6 +51,7 @@ async function ofApp<T>(look: (app: Api) => T): Promise<T> {
     return look(app);
   } finally {
     await app.close();
+    await outbound.close();
     await redis.close();
     await pool.end();
   }

@@ -1,6 +1,7 @@
 import { createLocalJWKSet, type JSONWebKeySet, type JWK, type JWTVerifyGetKey, errors as joseErrors } from 'jose';
 import type { Logger } from 'pino';
 import { refuse } from '../errors.ts';
+import type { Outbound } from '../platform/outbound.ts';
 import { RefusalError } from './problems.ts';
 
 /** Signatures that only a key pair makes: with no shared secret among them, no key is good for two kinds. */
@@ -18,7 +19,12 @@ const privateParts = ['d', 'k', 'p', 'q'];
  * names a key that is not known, and every ten minutes. Keys go on serving when fetching fails. Throws what jose throws
  * for a token that no key fits, and RefusalError with `unavailable` as long as there are no keys at all.
  */
-export function openJwks(url: string, logger: Logger, { fetchEveryMs, refreshAfterMs } = schedule): JWTVerifyGetKey {
+export function openJwks(
+  url: string,
+  outbound: Outbound,
+  logger: Logger,
+  { fetchEveryMs, refreshAfterMs } = schedule,
+): JWTVerifyGetKey {
   let find: ReturnType<typeof createLocalJWKSet> | null = null;
   let fetchedAtMs = Number.NEGATIVE_INFINITY;
   let triedAtMs = Number.NEGATIVE_INFINITY;
@@ -27,7 +33,7 @@ export function openJwks(url: string, logger: Logger, { fetchEveryMs, refreshAft
   async function load(): Promise<void> {
     triedAtMs = performance.now();
     try {
-      find = createLocalJWKSet(await fetchKeys(url));
+      find = createLocalJWKSet(await fetchKeys(url, outbound));
       fetchedAtMs = performance.now();
     } catch (error) {
       logger.warn({ err: error }, 'the JWKS could not be used, the keys before it go on serving');
@@ -64,21 +70,15 @@ export function openJwks(url: string, logger: Logger, { fetchEveryMs, refreshAft
  * Fetches a key set and gives what is usable of it. Throws for one that has no public key, far too many, a key that should
  * have stayed secret, or two under one name: an issuer that publishes these cannot be believed the rest.
  */
-async function fetchKeys(url: string): Promise<JSONWebKeySet> {
-  const response = await fetch(url, {
-    redirect: 'error',
-    signal: AbortSignal.timeout(fetchWithinMs),
+async function fetchKeys(url: string, outbound: Outbound): Promise<JSONWebKeySet> {
+  const answer = await outbound.request(url, {
     headers: { accept: 'application/json' },
+    withinMs: fetchWithinMs,
+    maxBytes,
   });
-  if (!response.ok || response.body === null) throw new Error(`the JWKS was answered with ${response.status}`);
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body) {
-    bytes += chunk.length;
-    if (bytes > maxBytes) throw new Error('the JWKS is too large');
-    chunks.push(chunk);
-  }
-  const set: unknown = JSON.parse(Buffer.concat(chunks).toString());
+  if ('error' in answer) throw new Error(`the JWKS could not be fetched: ${answer.error}`);
+  if (answer.status !== 200) throw new Error(`the JWKS was answered with ${answer.status}`);
+  const set: unknown = JSON.parse(answer.body.toString());
   const keys: unknown = typeof set === 'object' && set !== null && 'keys' in set ? set.keys : null;
   if (!Array.isArray(keys) || keys.length > maxKeys) throw new Error('the JWKS has no list of keys, or too many');
   const usable = keys.filter(isKeyPair);

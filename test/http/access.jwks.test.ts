@@ -7,6 +7,7 @@ import pino from 'pino';
 import t, { type Test } from 'tap';
 import { openJwks } from '../../src/http/jwks.ts';
 import { RefusalError } from '../../src/http/problems.ts';
+import { openOutbound } from '../../src/platform/outbound.ts';
 import { api, mintToken, startTestService } from '../support/service.ts';
 import { openShop } from '../support/shop.ts';
 import { until } from '../support/until.ts';
@@ -16,15 +17,22 @@ type Answer = (response: ServerResponse) => void;
 
 const claims = { shop: 'roxy', scope: 'baskets:read' };
 const silent = pino({ level: 'silent' });
+// The issuers of these tests listen on loopback.
+const outbound = openOutbound({ allowPrivate: true });
+t.teardown(() => outbound.close());
 
 /** An issuer with keys that it publishes; `answerWith` is what it answers from then on. */
 async function startIssuer(t: Test) {
   let fetches = 0;
+  let connections = 0;
   let answer: Answer = publish();
   const server = createServer((_request, response) => {
     fetches += 1;
     answer(response);
   }).listen(0, '127.0.0.1');
+  server.on('connection', () => {
+    connections += 1;
+  });
   await once(server, 'listening');
   t.teardown(() => {
     server.closeAllConnections();
@@ -33,6 +41,7 @@ async function startIssuer(t: Test) {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`,
     fetches: () => fetches,
+    connections: () => connections,
     answerWith(next: Answer): void {
       answer = next;
     },
@@ -85,7 +94,7 @@ t.test('a token verifies with a published key of its own kind, and with nothing 
   const small = { ...rsa.jwk, kid: 'small', n: Buffer.alloc(128, 255).toString('base64url') };
   const forPs = { ...ps.jwk, alg: 'PS256' };
   issuer.answerWith(publish(rsa.jwk, ec.jwk, ed.jwk, small, forPs));
-  const shop = await openShop(t, { config: { jwtJwksUrl: issuer.url } });
+  const shop = await openShop(t, { config: { jwtJwksUrl: issuer.url, webhookAllowPrivate: true } });
   const statusOf = async (token: string) => (await shop.as(token).request('GET', '/v1/baskets')).status;
 
   for (const [alg, key] of Object.entries({ RS256: rsa, ES256: ec, EdDSA: ed })) {
@@ -123,7 +132,7 @@ t.test('a token verifies with a published key of its own kind, and with nothing 
 t.test('with a JWKS alone, no shared secret verifies anything', async (t) => {
   const issuer = await startIssuer(t);
   issuer.answerWith(publish(ec.jwk));
-  const { url } = await startTestService(t, { jwtSecrets: [], jwtJwksUrl: issuer.url });
+  const { url } = await startTestService(t, { jwtSecrets: [], jwtJwksUrl: issuer.url, webhookAllowPrivate: true });
   const statusOf = async (token: string) => (await api(url, token).request('GET', '/v1/baskets')).status;
   t.equal(await statusOf(await sign(ec, { alg: 'ES256', kid: 'ec' })), 200);
   t.equal(await statusOf(await mintToken(claims)), 401);
@@ -133,11 +142,23 @@ t.test('with a JWKS alone, no shared secret verifies anything', async (t) => {
 t.test('while there are no keys, callers are told to come back, and those with a secret are served', async (t) => {
   const issuer = await startIssuer(t);
   issuer.answerWith((response) => response.writeHead(500).end());
-  const shop = await openShop(t, { config: { jwtJwksUrl: issuer.url } });
+  const shop = await openShop(t, { config: { jwtJwksUrl: issuer.url, webhookAllowPrivate: true } });
   const answer = await shop.as(await sign(ec, { alg: 'ES256', kid: 'ec' })).request('GET', '/v1/baskets');
   t.match(answer, { status: 503, body: { code: 'unavailable' } });
   t.ok(answer.headers.has('retry-after'));
   t.equal((await shop.backEnd.request('GET', '/v1/baskets')).status, 200);
+});
+
+t.test('an issuer at an address that is not public is connected to only where the operator allows such', async (t) => {
+  const issuer = await startIssuer(t);
+  const guarded = openOutbound({ allowPrivate: false });
+  t.teardown(() => guarded.close());
+  // Over TLS, which this issuer does not speak: without the guard it would not be asked otherwise.
+  const url = issuer.url.replace('http:', 'https:');
+  t.ok((await keyFor(openJwks(url, guarded, silent), 'ES256', 'ec')) instanceof RefusalError);
+  t.equal(issuer.connections(), 0);
+  t.ok((await keyFor(openJwks(url, outbound, silent), 'ES256', 'ec')) instanceof RefusalError);
+  t.equal(issuer.connections(), 1, 'where they are allowed');
 });
 
 t.test('a flood of unknown keys makes one fetch, however the issuer answers', async (t) => {
@@ -148,7 +169,7 @@ t.test('a flood of unknown keys makes one fetch, however the issuer answers', as
   })) {
     const issuer = await startIssuer(t);
     issuer.answerWith(flooded);
-    const find = openJwks(issuer.url, silent);
+    const find = openJwks(issuer.url, outbound, silent);
     const ask = () => keyFor(find, 'ES256', randomUUID());
     const outcomes = [
       await Promise.all(Array.from({ length: 100 }, ask)),
@@ -167,7 +188,7 @@ t.test(
   async (t) => {
     const issuer = await startIssuer(t);
     issuer.answerWith(publish(ec.jwk));
-    const find = openJwks(issuer.url, silent, { fetchEveryMs: 20, refreshAfterMs: 40 });
+    const find = openJwks(issuer.url, outbound, silent, { fetchEveryMs: 20, refreshAfterMs: 40 });
     const isKnown = async (kid: string, alg: string) => !((await keyFor(find, alg, kid)) instanceof Error);
     /** Waits until the issuer was asked so many times more: of two the first has been answered. */
     const isAsked = (times: number) => {
@@ -227,13 +248,13 @@ t.test('a key set that is not one, or not to be believed, is refused as a whole'
   for (const [what, answer] of Object.entries(sets)) {
     const issuer = await startIssuer(t);
     issuer.answerWith(answer);
-    const error = await keyFor(openJwks(issuer.url, silent), 'ES256', 'ec');
+    const error = await keyFor(openJwks(issuer.url, outbound, silent), 'ES256', 'ec');
     t.ok(error instanceof RefusalError, `${what}: ${String(error)}`);
     t.equal(issuer.fetches(), 1, what);
   }
   const issuer = await startIssuer(t);
   issuer.answerWith(publish({ kty: 'AKP', kid: 'new' }, { kty: 'EC', kid: 'broken' }, ed.jwk));
-  const find = openJwks(issuer.url, silent);
+  const find = openJwks(issuer.url, outbound, silent);
   t.notOk((await keyFor(find, 'EdDSA', 'ed')) instanceof Error, 'beside kinds of keys that are not known');
   t.ok((await keyFor(find, 'ES256', 'broken')) instanceof Error);
 });
