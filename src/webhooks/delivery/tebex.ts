@@ -1,0 +1,138 @@
+import { createHash, createHmac } from 'node:crypto';
+import { currencyExponent } from '../../money/index.ts';
+import type { ChangeRow, Message, RenderBasket } from './message.ts';
+
+/** What is read of a basket as back ends see it. */
+export type ShownBasket = {
+  id: string;
+  currency: string;
+  customer: { email: string | null; name: string | null; username: string | null; usernameId: string | null } | null;
+  items: readonly {
+    itemId: string;
+    name: string;
+    quantity: number;
+    unitPrice: number;
+    total: number;
+    variables: Record<string, string>;
+    custom: Record<string, unknown>;
+  }[];
+  totals: { tax: number; total: number; due: number };
+  discountCodes: readonly string[];
+  giftCards: readonly { last4: string; applied: number }[];
+  revenueShare?: readonly { walletRef: string; amount: number; gatewayFeePercent?: number }[];
+  custom: Record<string, unknown>;
+  ipAddress?: string | null;
+  country: string | null;
+  completedAt: string | null;
+};
+
+const complete = { id: 1, description: 'Complete' };
+const refunded = { id: 2, description: 'Refund' };
+const declined = { id: 18, description: 'Declined' };
+const pending = { id: 19, description: 'Pending Checkout' };
+
+/** What Tebex calls a change of a basket, and the status of the payment by it. All other changes have no name there. */
+const names: Record<string, { type: string; status: typeof complete }> = {
+  'basket.completed': { type: 'payment.completed', status: complete },
+  'basket.refunded': { type: 'payment.refunded', status: refunded },
+  'basket.checkout_failed': { type: 'payment.declined', status: declined },
+  'basket.expired': { type: 'basket.abandoned', status: pending },
+  'basket.authenticated': { type: 'basket.authenticated', status: pending },
+};
+
+/**
+ * A message as Tebex sends them, with `X-Signature`, the HMAC-SHA-256 of the hexadecimal SHA-256 of the body. It holds one
+ * signature: that of the newest secret. A test is the message that validates an endpoint. Null for a type without a name.
+ *
+ * Tebex' own libraries do not hash the body, but what they make of it: PHP's writes `/` and letters beyond ASCII as escapes
+ * and an empty object as a list, JavaScript's does not. So nothing here has any of them but what the shop, the partner or
+ * the customer wrote.
+ *
+ * @see https://docs.tebex.io/developers/webhooks/overview
+ */
+export function tebexMessage(
+  [secret = '']: readonly string[],
+  deliveryId: string,
+  change: ChangeRow,
+  renderBasket: RenderBasket,
+): Message | null {
+  const name = names[change.type];
+  if (name === undefined && change.type !== 'webhook.test') return null;
+  const envelope = {
+    id: deliveryId,
+    type: name?.type ?? 'validation.webhook',
+    date: timeOf(change.createdAt),
+    subject: name ? paymentOf(renderBasket(change.data, change.createdAt), name.status, change.createdAt) : {},
+  };
+  const body = Buffer.from(JSON.stringify(envelope));
+  const bodyHash = createHash('sha256').update(body).digest('hex');
+  const signature = createHmac('sha256', secret).update(bodyHash).digest('hex');
+  return { body, headers: { 'content-type': 'application/json', 'x-signature': signature } };
+}
+
+/** What Tebex tells of a payment, as far as a basket has it. */
+function paymentOf(basket: ShownBasket, status: typeof complete, changedAt: Date): object {
+  const money = (amountMinor: number) => ({
+    amount: decimalOf(amountMinor, basket.currency),
+    currency: basket.currency,
+  });
+  const { customer } = basket;
+  const username = customer?.username ? { id: customer.usernameId, username: customer.username } : null;
+  return {
+    transaction_id: `tbx-${basket.id.slice('bkt_'.length)}`,
+    status,
+    payment_sequence: 'oneoff',
+    created_at: timeOf(basket.completedAt === null ? changedAt : new Date(basket.completedAt)),
+    price: money(basket.totals.total),
+    price_paid: money(basket.totals.due),
+    payment_method: null,
+    fees: { tax: money(basket.totals.tax), gateway: money(0) },
+    customer: {
+      first_name: customer?.name ?? null,
+      last_name: null,
+      email: customer?.email ?? null,
+      ip: basket.ipAddress ?? null,
+      username,
+      marketing_consent: false,
+      country: basket.country,
+      postal_code: null,
+    },
+    products: basket.items.map((item) => ({
+      id: item.itemId,
+      name: item.name,
+      quantity: item.quantity,
+      base_price: money(item.unitPrice),
+      paid_price: money(item.total),
+      variables: Object.entries(item.variables).map(([identifier, option]) => ({ identifier, option })),
+      expires_at: null,
+      custom: unlessEmpty(item.custom),
+      username,
+    })),
+    coupons: basket.discountCodes.map((code) => ({ code })),
+    gift_cards: basket.giftCards.map(({ last4, applied }) => ({ card_number: last4, amount: money(applied) })),
+    recurring_payment_reference: null,
+    custom: unlessEmpty(basket.custom),
+    revenue_share: (basket.revenueShare ?? []).map(({ walletRef, amount, gatewayFeePercent }) => ({
+      wallet_ref: walletRef,
+      amount,
+      gateway_fee_percent: gatewayFeePercent ?? null,
+    })),
+    decline_reason: null,
+  };
+}
+
+/** An amount as a JSON number in major units. Dividing by a power of ten gives the double that is written as this decimal. */
+function decimalOf(amountMinor: number, currency: string): number {
+  const exponent = currencyExponent(currency);
+  if (exponent === null) throw new RangeError(`not a currency we sell in: ${currency}`);
+  return amountMinor / 10 ** exponent;
+}
+
+/** Seconds and an offset, as PHP's DATE_ATOM. */
+function timeOf(time: Date): string {
+  return `${time.toISOString().slice(0, 19)}+00:00`;
+}
+
+function unlessEmpty(custom: Record<string, unknown>): Record<string, unknown> | null {
+  return Object.keys(custom).length === 0 ? null : custom;
+}
