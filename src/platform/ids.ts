@@ -1,7 +1,7 @@
 import { TypeID, typeidUnboxed } from 'typeid-js';
 
 /** Makes a new TypeID: a prefix and a UUIDv7, so that ids made later sort later. */
-export function newId<Prefix extends 'bkt' | 'crd' | 'key' | 'lse' | 'rfd' | 'evt'>(prefix: Prefix): string {
+export function newId<Prefix extends 'bkt' | 'crd' | 'dlv' | 'key' | 'lse' | 'rfd' | 'evt'>(prefix: Prefix): string {
   return typeidUnboxed(prefix);
 }
 

@@ -1,4 +1,5 @@
 import type { Queryable } from '../platform/postgres.ts';
+import type { Webhook } from './model.ts';
 
 /**
  * SQL that writes the outbox rows of changed baskets, as a part of the statement that changes them: either both are
@@ -6,8 +7,8 @@ import type { Queryable } from '../platform/postgres.ts';
  * `type` is an SQL expression.
  */
 export function announceBaskets(changed: string, type: string): string {
-  return `INSERT INTO outbox (shop_id, subject_id, sequence, type, data)
-    SELECT shop_id, basket_id, sequence, ${type}, row_to_json(${changed}) FROM ${changed}`;
+  return `INSERT INTO outbox (shop_id, subject_id, sequence, type, partner, data)
+    SELECT shop_id, basket_id, sequence, ${type}, partner, row_to_json(${changed}) FROM ${changed}`;
 }
 
 /** Writes the outbox row of an event's cancellation in the transaction that cancels it. */
@@ -20,4 +21,29 @@ export async function announceEventCancelled(
     `INSERT INTO outbox (shop_id, subject_id, sequence, type, data) VALUES ($1, $2, 1, 'event.cancelled', $3)`,
     [shopId, `event:${event.eventId}`, JSON.stringify(event)],
   );
+}
+
+/** What names the row of an outbox, and its place among the changes. */
+export type Announced = { subjectId: string; sequence: number; changeNumber: number };
+
+/**
+ * Writes an outbox row about a webhook, whose row the caller's transaction has locked: that is what keeps its sequence
+ * without gaps.
+ */
+export async function announceWebhook(
+  tx: Queryable,
+  { shopId, webhookNumber, partner }: Pick<Webhook, 'shopId' | 'webhookNumber' | 'partner'>,
+  type: 'webhook.test' | 'webhook.disabled',
+  data: { webhookId: string; url?: string; reason?: string },
+): Promise<Announced> {
+  const { rows } = await tx.query<Announced>(
+    `INSERT INTO outbox (shop_id, subject_id, sequence, type, partner, data)
+     SELECT $1, $2, coalesce(max(o.sequence), 0) + 1, $3, $4, $5::json FROM outbox o
+     WHERE o.shop_id = $1 AND o.subject_id = $2
+     RETURNING subject_id AS "subjectId", sequence, change_number AS "changeNumber"`,
+    [shopId, `webhook:${webhookNumber}`, type, partner, JSON.stringify(data)],
+  );
+  const [row] = rows;
+  if (row === undefined) throw new Error('an insert gave no row');
+  return row;
 }

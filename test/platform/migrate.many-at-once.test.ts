@@ -24,14 +24,14 @@ t.test('twenty replicas that migrate one empty database at once all succeed and 
 
 t.test('an index that is built concurrently is whole, also when an earlier try was interrupted', async (t) => {
   const url = await createDatabase(t);
-  await query(url, `DELETE FROM migrations WHERE name = '0015_campaigns'`);
+  await query(url, `DELETE FROM migrations WHERE name = '0017_outbox-by-transaction'`);
   // What Postgres leaves of a try that was interrupted.
-  await query(url, `UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'baskets_by_campaign'::regclass`);
+  await query(url, `UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'outbox_by_transaction'::regclass`);
   // Whoever has the table meanwhile goes on, and it waits for them as long as they take.
   const reader = new pg.Client({ connectionString: asTester(url) });
   await reader.connect();
   await reader.query('BEGIN');
-  await reader.query('LOCK TABLE baskets IN ROW EXCLUSIVE MODE');
+  await reader.query('LOCK TABLE outbox IN ROW EXCLUSIVE MODE');
   const migrating = migrate(url);
   await until('it waits', 10_000, async () => {
     const waiting = await query(
@@ -41,14 +41,14 @@ t.test('an index that is built concurrently is whole, also when an earlier try w
     return waiting.length > 0;
   });
   await delay(1000);
-  const written = await reader.query('UPDATE baskets SET version = version');
+  const written = await reader.query('UPDATE outbox SET sequence = sequence');
   t.equal(written.rowCount, 0, 'others write without waiting');
   await reader.query('COMMIT');
   await reader.end();
-  t.same(await migrating, ['0015_campaigns']);
+  t.same(await migrating, ['0017_outbox-by-transaction']);
   const [index] = await query(
     url,
-    `SELECT indisvalid FROM pg_index WHERE indexrelid = 'baskets_by_campaign'::regclass`,
+    `SELECT indisvalid FROM pg_index WHERE indexrelid = 'outbox_by_transaction'::regclass`,
   );
   t.same(index, { indisvalid: true });
 });

@@ -24,7 +24,7 @@ const order = [
 const rooms = ['money', 'webhooks', 'shops', 'catalogue', 'holds', 'baskets', 'links', 'handoff', 'orders'];
 /** Who alone may import it. */
 const reserved: Record<string, string[]> = {
-  webhooks: ['catalogue', 'holds', 'baskets'],
+  webhooks: ['catalogue', 'holds', 'baskets', 'app.ts', 'server.ts'],
   'server.ts': ['dev'],
   'app.ts': ['server.ts', 'dev'],
   cli: [],
