@@ -87,9 +87,14 @@ export async function unseal(keyring: Keyring, sealed: string): Promise<string |
   }
 }
 
-/** Whether a text was sealed with the key of this id. */
-export function isSealedWith(kid: string, sealed: string): boolean {
-  return decodeProtectedHeader(sealed).kid === kid;
+/**
+ * What an earlier key of a ring encrypted, encrypted anew with the first; null for what is already, and for what no key
+ * opens, which is best left: it may be needed to know that it was there.
+ */
+export async function reseal(keyring: Keyring, sealed: string): Promise<string | null> {
+  if (decodeProtectedHeader(sealed).kid === keyring.signing.kid) return null;
+  const text = await unseal(keyring, sealed);
+  return text === null ? null : seal(keyring, text);
 }
 
 /** SHA-256 of a text, for fingerprints that are only ever compared. */
