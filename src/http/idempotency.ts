@@ -2,8 +2,8 @@ import canonicalize from 'canonicalize';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type pg from 'pg';
 import { isRefusal, type Refusal, refuse } from '../errors.ts';
-import { hashesUnder, type Keyring, sha256 } from '../platform/crypto.ts';
-import { hasSqlState, type Queryable, sqlState } from '../platform/postgres.ts';
+import { hashesUnder, type Keyring, seal, sha256, unseal } from '../platform/crypto.ts';
+import { hasSqlState, type Queryable, sqlState, withTransaction } from '../platform/postgres.ts';
 import type { ApiCaller, SessionCaller } from './access.ts';
 
 declare module 'fastify' {
@@ -139,6 +139,30 @@ export async function runOnce(
     [key.shopId, key.keyHash, answer.status, answer.basketId, answer.sequence, JSON.stringify(answer.answer)],
   );
   return { ...answer, replayed: false };
+}
+
+/**
+ * Runs `work` in a transaction of its own, once per key, where its result shows a secret: what is kept of it for a replay
+ * is encrypted. Refusals: those of `work` and of the key, and `idempotent_answer_lost` when no key opens it any more.
+ */
+export async function runOnceSealed<Result extends object>(
+  { pool, sealKeys }: { pool: pg.Pool; sealKeys: Keyring },
+  key: IdempotencyKey | null,
+  status: number,
+  work: (tx: pg.PoolClient) => Promise<Result | Refusal>,
+): Promise<{ result: Result; replayed: boolean } | Refusal> {
+  const answer = await withTransaction(pool, (tx) =>
+    runOnce(tx, key, async () => {
+      const result = await work(tx);
+      if (isRefusal(result)) return result;
+      const sealed = await seal(sealKeys, JSON.stringify(result));
+      return { status, basketId: null, sequence: null, answer: { sealed } };
+    }),
+  );
+  if (isRefusal(answer)) return answer;
+  const opened = await unseal(sealKeys, String(answer.answer.sealed));
+  if (opened === null) return refuse('idempotent_answer_lost');
+  return { result: JSON.parse(opened) as Result, replayed: answer.replayed };
 }
 
 /** The stored answer of a key: null when there is none, a refusal when the key was used for another request. */

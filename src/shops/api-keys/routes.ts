@@ -58,10 +58,10 @@ export function apiKeyRoutes(
       if (isRefusal(caller)) return sendProblem(reply, caller);
       const key = idempotencyKeyOf(request, caller);
       if (isRefusal(key)) return sendProblem(reply, key);
-      const result = await createApiKey(deps, caller.shopId, request.body, key);
-      if (isRefusal(result)) return sendProblem(reply, result);
-      if (result.replayed) reply.header('idempotent-replayed', 'true');
-      return reply.code(201).send(result.created);
+      const created = await createApiKey(deps, caller.shopId, request.body, key);
+      if (isRefusal(created)) return sendProblem(reply, created);
+      if (created.replayed) reply.header('idempotent-replayed', 'true');
+      return reply.code(201).send(created.result);
     },
   );
 
