@@ -32,6 +32,7 @@ import { deriveKeyring, sealPurpose } from './platform/crypto.ts';
 import type { Outbound } from './platform/outbound.ts';
 import type { RedisConnection } from './platform/redis.ts';
 import { apiKeyRoutes, frontendOrigins, openApiKeyVerifier, openShopCache, shopRoutes } from './shops/index.ts';
+import { webhookRoutes } from './webhooks/index.ts';
 
 /** What the process has opened for the app. */
 export type Resources = {
@@ -119,6 +120,14 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   });
   handoffRoutes(app, { pool, shops, admission, confirmationKeys, sessionKeys });
   orderRoutes(app, { pool, shops, admission });
+  webhookRoutes(app, {
+    pool,
+    cursorKeys,
+    sealKeys,
+    outbound: resources.outbound,
+    allowPrivate: config.webhookAllowPrivate,
+    shopExists: async (shopId) => (await shops.get(shopId)) !== null,
+  });
   methodsNotAllowed(app);
   return app;
 }

@@ -135,6 +135,11 @@ export const problems = {
     title: 'The basket was opened in a newer session',
     text: 'Only the session of the newest click is valid. Open the start link again.',
   },
+  webhook_disabled: {
+    status: 409,
+    title: 'The webhook is disabled',
+    text: '`GET …/webhooks/{webhookId}` says since when and why. Put it again to enable it, then send this again.',
+  },
   event_suspended: {
     status: 409,
     alsoStatus: [422],
@@ -332,6 +337,21 @@ export const problems = {
     status: 422,
     title: 'The shop needs the customer’s user name',
     text: 'Name `customer.username` when the basket is created, or let the customer sign in with one of the shop’s providers.',
+  },
+  webhook_url_not_allowed: {
+    status: 422,
+    title: 'Webhooks are not sent to this URL',
+    text: 'Use an absolute https URL of a public host on port 443, 80 or above 1023 but those of databases, without userinfo and fragment, of at most 2,048 characters.',
+  },
+  webhook_validation_failed: {
+    status: 422,
+    title: 'The endpoint did not answer the handshake',
+    text: 'Within three seconds, answer the message of the type `validation.webhook` with status 200 and `{"id": "<its id>"}`, then put the webhook again.',
+  },
+  webhook_limit: {
+    status: 422,
+    title: 'There are as many webhooks as there can be',
+    text: 'The shop, and each of its partners, may have 20. Delete one that is not needed, or change it.',
   },
   amount_mismatch: {
     status: 422,

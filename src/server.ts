@@ -21,6 +21,7 @@ import { openOutbound } from './platform/outbound.ts';
 import { openPostgres } from './platform/postgres.ts';
 import { openRedis, type RedisConnection } from './platform/redis.ts';
 import { resealLaravelKeys } from './shops/index.ts';
+import { resealWebhookSecrets } from './webhooks/index.ts';
 
 /** A running service. `url` is where it listens. */
 export type Service = {
@@ -49,7 +50,9 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
   let draining = false;
   try {
     await assertMigrated(pool);
-    await resealLaravelKeys(pool, deriveKeyring(config.dataKeys, sealPurpose));
+    const sealKeys = deriveKeyring(config.dataKeys, sealPurpose);
+    await resealLaravelKeys(pool, sealKeys);
+    await resealWebhookSecrets(pool, sealKeys);
     const admission = openAdmission(redis);
     const metrics = new Registry();
     const keeper = await startKeeper({ pool, admission, logger, metrics: holdMetrics(metrics) }, redis);

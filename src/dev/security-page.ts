@@ -24,8 +24,8 @@ export async function securityPage(): Promise<string> {
 function rowOf(method: string, path: string, { security = [], 'x-no-partner': noPartner }: Operation): string {
   const scopes = security.flatMap(({ bearer = [] }) => bearer).map((scope) => `\`${scope}\``);
   const session = security.some((way) => way.session) ? 'its basket' : '403';
-  const ofBaskets = /^\/v1\/(baskets|confirmations|campaigns)/.test(path);
-  const partner = noPartner ? '403' : ofBaskets ? 'its own' : 'as the shop';
+  const ofPartners = /^\/v1\/(baskets|confirmations|campaigns|changes|webhooks)/.test(path);
+  const partner = noPartner ? '403' : ofPartners ? 'its own' : 'as the shop';
   const cells = [`\`${method} ${path}\``, scopes.join(', '), session, partner, toStrangers(method, path)];
   return `| ${cells.join(' | ')} |`;
 }
@@ -37,7 +37,7 @@ function toStrangers(method: string, path: string): string {
   if (path.startsWith('/v1/customers/')) return 'finds nothing';
   if (!path.includes('{')) return method === 'GET' ? 'not listed' : 'no id';
   // Ids of events, items and pools are each shop's own.
-  return method === 'PUT' && /\{(event|item|pool)Id\}$/.test(path) ? 'makes its own' : '404';
+  return method === 'PUT' && /\{(event|item|pool|webhook)Id\}$/.test(path) ? 'makes its own' : '404';
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(page, await securityPage());

@@ -1,1 +1,3 @@
 export { announceBaskets, announceEventCancelled } from './outbox.ts';
+export { webhookRoutes } from './routes.ts';
+export { resealWebhookSecrets } from './secrets.ts';

@@ -19,6 +19,7 @@ const creating = [
   'PUT /v1/access-codes/{code}',
   'PUT /v1/creator-codes/{code}',
   'PUT /v1/gift-cards/{number}',
+  'PUT /v1/webhooks/{webhookId}',
 ];
 
 const shop = await openShop(t);
@@ -44,6 +45,9 @@ const { body: key } = await shop.owner.request<{ apiKeyId: string }>('POST', '/v
   name: 'x',
   scopes: ['baskets:read'],
 });
+const webhooks = await shop.withScope('webhooks:write');
+await webhooks.request('PUT', '/v1/webhooks/hook-1', { url: 'https://receiver.example/ours' });
+const { body: delivery } = await webhooks.request<{ deliveryId: string }>('POST', '/v1/webhooks/hook-1/test');
 /** What the parameters of a path name in the shop `roxy`, and what nobody has. */
 const foreign: Record<string, string> = {
   shopId: 'roxy',
@@ -57,6 +61,8 @@ const foreign: Record<string, string> = {
   campaign: 'spring',
   number: '4000-1234-5678',
   apiKeyId: key.apiKeyId,
+  webhookId: 'hook-1',
+  deliveryId: delivery.deliveryId,
 };
 const unknown: Record<string, string> = {
   shopId: 'nobody',
@@ -70,6 +76,8 @@ const unknown: Record<string, string> = {
   campaign: 'nothing',
   number: '4000-0000-0000',
   apiKeyId: `${key.apiKeyId.slice(0, -3)}000`,
+  webhookId: 'nothing',
+  deliveryId: `${delivery.deliveryId.slice(0, -3)}000`,
 };
 
 function filled(template: string, values: Record<string, string>): string {
@@ -120,6 +128,7 @@ t.test('whoever acts for a shop that nobody has made finds nothing to write to',
     'PUT /v1/access-codes/{code}': { itemIds: ['stalls'] },
     'PUT /v1/creator-codes/{code}': { walletRef: 'w-1', sharePercent: 5 },
     'PUT /v1/gift-cards/{number}': { balance: 100, currency: 'GBP' },
+    'PUT /v1/webhooks/{webhookId}': { url: 'https://receiver.example/nobody' },
   };
   t.same(
     Object.keys(bodies)
@@ -189,14 +198,16 @@ t.test('an id of another shop is free: what is made under it is the caller’s o
     'PUT /v1/access-codes/{code}': { itemIds: ['Theirs'] },
     'PUT /v1/creator-codes/{code}': { walletRef: 'Theirs', sharePercent: 1 },
     'PUT /v1/gift-cards/{number}': { balance: 77, currency: 'EUR' },
+    'PUT /v1/webhooks/{webhookId}': { url: 'https://receiver.example/Theirs' },
   };
   for (const operation of creating) {
     const [method = '', template = ''] = operation.split(' ');
     const path = filled(template, foreign);
-    const before = await seen(shop.owner, 'GET', path, undefined);
+    const own = operation.includes('webhooks') ? webhooks : shop.owner;
+    const before = await seen(own, 'GET', path, undefined);
     t.equal((await other.request(method, path, bodies[operation])).status, 200, operation);
     t.match(await seen(other, 'GET', path, undefined), { text: /Theirs|EUR/ }, operation);
-    t.same(await seen(shop.owner, 'GET', path, undefined), before, operation);
+    t.same(await seen(own, 'GET', path, undefined), before, operation);
   }
 });
 

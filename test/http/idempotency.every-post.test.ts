@@ -11,6 +11,8 @@ type Call = { client: Client; path: string; body: Record<string, unknown>; other
 
 const shop = await openShop(t, { settings: { basket: { maxLiveBasketsPerCustomer: null } } });
 const { backEnd, owner, payments, frontEnd } = shop;
+const webhooks = await shop.withScope('webhooks:write');
+await webhooks.request('PUT', '/v1/webhooks/hook-1', { url: 'https://receiver.example/' });
 const items = [{ itemId: 'stalls', quantity: 1 }];
 const line = { itemId: 'stalls', quantity: 1, custom: { row: 'A' } };
 
@@ -78,6 +80,20 @@ const calls: Record<string, () => Promise<Call>> = {
     await backEnd.request('POST', `/v1/baskets/${id}/cancel`);
     return { client: owner, path: '/v1/customers/anna/erase', body: {} };
   },
+  'POST /v1/webhooks/{webhookId}/rotate-secret': async () => ({
+    client: webhooks,
+    path: '/v1/webhooks/hook-1/rotate-secret',
+    body: {},
+  }),
+  'POST /v1/webhooks/{webhookId}/test': async () => ({ client: webhooks, path: '/v1/webhooks/hook-1/test', body: {} }),
+  'POST /v1/webhooks/{webhookId}/deliveries/{deliveryId}/retry': async () => {
+    const sent = await webhooks.request<{ deliveryId: string }>('POST', '/v1/webhooks/hook-1/test');
+    return { client: webhooks, path: `/v1/webhooks/hook-1/deliveries/${sent.body.deliveryId}/retry`, body: {} };
+  },
+  'POST /v1/webhooks/{webhookId}/retry': async () => {
+    const since = (time: string) => ({ since: `2026-01-01T${time}Z` });
+    return { client: webhooks, path: '/v1/webhooks/hook-1/retry', body: since('00:00:00'), other: since('00:00:01') };
+  },
   'POST /v1/confirmations': async () => {
     const body = { token: await pressLink((await createBasket(shop)).startBasketUrl) };
     return { client: frontEnd, path: '/v1/confirmations', body, other: { ...body, customerId: 'cus-1' } };
@@ -130,7 +146,7 @@ for (const [operation, prepare] of Object.entries(calls)) {
         await assertRefused(t, shop, `the key ${JSON.stringify(key)}`, expected, () => send(key));
       }
       const first = await send('once');
-      t.match(first.status, /^20[01]$/, first.text);
+      t.match(first.status, /^20[012]$/, first.text);
       t.equal(first.headers.get('idempotent-replayed'), null);
       const before = await contentsOf(shop.service.pool);
       const again = await send('"once"');

@@ -9,7 +9,7 @@ import { openShop, shopSettings } from '../support/shop.ts';
 type Page = { data: unknown[]; nextCursor: string | null };
 type Operation = { parameters?: { name: string; in: string }[] };
 
-const everyScope = 'shop:write catalogue:read baskets:read baskets:write';
+const everyScope = 'shop:write catalogue:read webhooks:write baskets:read baskets:write';
 const shop = await openShop(t);
 const { body: document } = await api(shop.service.url, null).request<{
   paths: Record<string, Record<string, Operation>>;
@@ -19,12 +19,14 @@ const lists = Object.entries(document.paths)
   .map(([path]) => path);
 const caller = await shop.withScope(everyScope);
 const list = (path: string, query: string, client = caller, shopId = 'roxy') =>
-  client.request<Page>('GET', `${path.replace('{shopId}', shopId)}?${query}`);
+  client.request<Page>('GET', `${path.replace('{shopId}', shopId).replace('{webhookId}', 'hook-0')}?${query}`);
 
 for (let n = 0; n < 3; n += 1) {
   await createBasket(shop);
   await putItem(shop, `item-${n}`, 1);
   await shop.owner.request('POST', '/v1/shops/roxy/api-keys', { name: `key-${n}`, scopes: ['baskets:read'] });
+  await caller.request('PUT', `/v1/webhooks/hook-${n}`, { url: 'https://receiver.example/' });
+  await caller.request('POST', '/v1/webhooks/hook-0/test');
 }
 
 t.test('a list has a limit of 1 to 100, and no parameter but those that it names, each once', async (t) => {
@@ -61,6 +63,7 @@ t.test('a cursor goes on in the list, shop and spelling that it was made for, an
   const platform = shop.as(await mintToken({ scope: 'platform' }));
   t.equal((await platform.request('PUT', '/v1/shops/other', shopSettings)).status, 200);
   const other = shop.as(await mintToken({ shop: 'other', scope: everyScope }));
+  await other.request('PUT', '/v1/webhooks/hook-0', { url: 'https://receiver.example/' });
   const cursors = new Map<string, string>();
   for (const path of lists) {
     const { nextCursor } = (await list(path, 'limit=1')).body;

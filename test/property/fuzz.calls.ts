@@ -37,6 +37,8 @@ const inPath: Record<string, fc.Arbitrary<unknown>> = {
   apiKeyId: draw('apiKeyId'),
   id: draw('basket'),
   lineId: draw('line'),
+  webhookId: some('hook-1', 'hook-1', 'hook-2'),
+  deliveryId: draw('delivery'),
   token: draw('link'),
   basketId: draw('laravelLink'),
   type: some('discount', 'discount', 'discount', 'access', 'creator', 'giftCard'),

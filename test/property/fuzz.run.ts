@@ -43,6 +43,7 @@ export const neverGiven: Record<Kind, string> = {
   endedBasket: 'bkt_01h455vb4pex5vsknk084sn02q',
   line: '1',
   apiKeyId: 'key_01h455vb4pex5vsknk084sn02q',
+  delivery: 'dlv_01h455vb4pex5vsknk084sn02q',
   lease: 'lse_01h455vb4pex5vsknk084sn02q',
   due: '1998',
   etag: '"1"',
@@ -124,6 +125,7 @@ export function learn(run: Run, { call: { operation }, path, sent }: Meant, answ
   const body: Record<string, unknown> = isJson ? JSON.parse(answer.text) : {};
   keep('cursor', body.nextCursor);
   keep('lease', body.leaseId);
+  keep('delivery', body.deliveryId);
 
   const basket = (isObject(body.basket) ? body.basket : body) as Shown;
   if (typeof basket.id === 'string') {

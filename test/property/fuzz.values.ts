@@ -9,6 +9,7 @@ export type Kind =
   | 'endedBasket'
   | 'line'
   | 'apiKeyId'
+  | 'delivery'
   | 'lease'
   | 'due'
   | 'etag'
@@ -75,6 +76,7 @@ export const known: Record<string, fc.Arbitrary<unknown>> = {
   price: fc.integer({ min: 0, max: 10_000 }),
   taxRate: some(0, 0.2, 0.075, 0.0001),
   capacity: some(0, 5, 1000, 1_000_000),
+  since: some('2020-01-01T00:00:00.000Z', '2099-01-01T00:00:00.000Z'),
   delta: some(-1, 0, 1, 1000),
   maxPerBasket: fc.integer({ min: 1, max: 10 }),
   packageId: fc.nat({ max: 10_000 }).map((nth) => nth + 1),
