@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
-import { basketRoutes, customerRoutes, type OpeningCounter } from './baskets/index.ts';
+import { basketRoutes, customerRoutes, type OpeningCounter, showSnapshot } from './baskets/index.ts';
 import { catalogueRoutes, openItemCache } from './catalogue/index.ts';
 import type { Config } from './config.ts';
 import {
@@ -32,7 +32,7 @@ import { deriveKeyring, sealPurpose } from './platform/crypto.ts';
 import type { Outbound } from './platform/outbound.ts';
 import type { RedisConnection } from './platform/redis.ts';
 import { apiKeyRoutes, frontendOrigins, openApiKeyVerifier, openShopCache, shopRoutes } from './shops/index.ts';
-import { webhookRoutes } from './webhooks/index.ts';
+import { changeRoutes, webhookRoutes } from './webhooks/index.ts';
 
 /** What the process has opened for the app. */
 export type Resources = {
@@ -128,6 +128,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     allowPrivate: config.webhookAllowPrivate,
     shopExists: async (shopId) => (await shops.get(shopId)) !== null,
   });
+  changeRoutes(app, { pool, cursorKeys, renderBasket: showSnapshot });
   methodsNotAllowed(app);
   return app;
 }

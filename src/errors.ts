@@ -23,7 +23,7 @@ export const problems = {
   invalid_cursor: {
     status: 400,
     title: 'The cursor is not one of ours',
-    text: 'Pass `nextCursor` of the previous page unchanged, with the same filters, or leave `cursor` out to start again.',
+    text: 'Pass `nextCursor` of the previous page unchanged, with the same filters, or leave `cursor` out to start again. Of changes it is `nextAfter`, passed as `after`.',
   },
   unauthorized: {
     status: 401,

@@ -40,4 +40,4 @@ export {
   readSnapshot,
   saveBasket,
 } from './store.ts';
-export { showBasket } from './view.ts';
+export { showBasket, showSnapshot } from './view.ts';

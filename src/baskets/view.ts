@@ -1,7 +1,8 @@
 import type { CodeType } from '../catalogue/index.ts';
+import type { BasketRow } from '../holds/index.ts';
 import { appliedOf, totalsOfBasket } from './cards.ts';
 import { maskEmail } from './masking.ts';
-import type { Basket, BasketAnswer } from './model.ts';
+import { type Basket, type BasketAnswer, toBasket } from './model.ts';
 
 /** For whom a basket is shown: the front end's session sees less than the back ends do. */
 export type Viewer = 'backEnd' | 'session';
@@ -61,6 +62,11 @@ export function showBasket(basket: Basket, now: Date, viewer: Viewer): BasketAns
     late: basket.late,
     orderId: basket.orderId,
   };
+}
+
+/** The basket in an outbox snapshot, as back ends see it. */
+export function showSnapshot(row: unknown, now: Date): BasketAnswer {
+  return showBasket(toBasket(row as BasketRow), now, 'backEnd');
 }
 
 function namesOf({ codes }: Basket, type: CodeType): string[] {

@@ -70,6 +70,7 @@ const rules: Record<string, string[]> = {
   'POST /v1/baskets/{id}/link': ['baskets:write'],
   'DELETE /v1/baskets/{id}/link': ['baskets:write'],
   'POST /v1/customers/{customerId}/erase': writing,
+  'GET /v1/changes': ['webhooks:write'],
   'GET /v1/campaigns/{campaign}': ['baskets:read'],
   'PUT /v1/webhooks/{webhookId}': ['webhooks:write'],
   'GET /v1/webhooks/{webhookId}': ['webhooks:write'],

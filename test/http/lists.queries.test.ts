@@ -14,9 +14,11 @@ const shop = await openShop(t);
 const { body: document } = await api(shop.service.url, null).request<{
   paths: Record<string, Record<string, Operation>>;
 }>('GET', '/openapi.json');
-const lists = Object.entries(document.paths)
-  .filter(([, { get }]) => get?.parameters?.some(({ name }) => name === 'limit'))
-  .map(([path]) => path);
+const withParameter = (wanted: string) =>
+  Object.entries(document.paths)
+    .filter(([, { get }]) => get?.parameters?.some(({ name }) => name === wanted))
+    .map(([path]) => path);
+const lists = withParameter('limit');
 const caller = await shop.withScope(everyScope);
 const list = (path: string, query: string, client = caller, shopId = 'roxy') =>
   client.request<Page>('GET', `${path.replace('{shopId}', shopId).replace('{webhookId}', 'hook-0')}?${query}`);
@@ -65,6 +67,7 @@ t.test('a cursor goes on in the list, shop and spelling that it was made for, an
   const other = shop.as(await mintToken({ shop: 'other', scope: everyScope }));
   await other.request('PUT', '/v1/webhooks/hook-0', { url: 'https://receiver.example/' });
   const cursors = new Map<string, string>();
+  const lists = withParameter('cursor');
   for (const path of lists) {
     const { nextCursor } = (await list(path, 'limit=1')).body;
     if (nextCursor === null) throw new Error(`${path} has no second page`);
