@@ -32,7 +32,7 @@ import { deriveKeyring, sealPurpose } from './platform/crypto.ts';
 import type { Outbound } from './platform/outbound.ts';
 import type { RedisConnection } from './platform/redis.ts';
 import { apiKeyRoutes, frontendOrigins, openApiKeyVerifier, openShopCache, shopRoutes } from './shops/index.ts';
-import { changeRoutes, webhookRoutes } from './webhooks/index.ts';
+import { changeRoutes, wakeAfterChanges, webhookRoutes } from './webhooks/index.ts';
 
 /** What the process has opened for the app. */
 export type Resources = {
@@ -44,6 +44,8 @@ export type Resources = {
   clock: DatabaseClock;
   openings: Pick<OpeningCounter, 'count'>;
   outbound: Outbound;
+  /** Says that there may be changes to send to webhooks. */
+  wakeRelay: () => void;
   logger: Logger;
   isDraining: () => boolean;
 };
@@ -79,6 +81,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   sessionCors(app, async (shopId) => frontendOrigins(await shops.get(shopId)));
   await shedUnderPressure(app, config);
   await openApi(app);
+  wakeAfterChanges(app, resources.wakeRelay);
   probes(app, resources);
 
   shopRoutes(app, { pool, shops, sealKeys });

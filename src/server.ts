@@ -3,7 +3,7 @@ import closeWithGrace from 'close-with-grace';
 import type pg from 'pg';
 import { Registry } from 'prom-client';
 import { buildApp } from './app.ts';
-import { startOpeningCounter } from './baskets/index.ts';
+import { showSnapshot, startOpeningCounter } from './baskets/index.ts';
 import { type Config, loadConfig, startProblem } from './config.ts';
 import {
   type Admission,
@@ -21,7 +21,7 @@ import { openOutbound } from './platform/outbound.ts';
 import { openPostgres } from './platform/postgres.ts';
 import { openRedis, type RedisConnection } from './platform/redis.ts';
 import { resealLaravelKeys } from './shops/index.ts';
-import { resealWebhookSecrets } from './webhooks/index.ts';
+import { resealWebhookSecrets, startRelay } from './webhooks/index.ts';
 
 /** A running service. `url` is where it listens. */
 export type Service = {
@@ -58,10 +58,12 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
     const keeper = await startKeeper({ pool, admission, logger, metrics: holdMetrics(metrics) }, redis);
     const clock = openDatabaseClock(pool);
     const openings = startOpeningCounter(pool, logger);
+    const relay = startRelay({ pool, clock, outbound, sealKeys, renderBasket: showSnapshot, logger });
     const isDraining = () => draining;
     const app = await buildApp(config, {
       ...{ pool, redis, admission, metrics, clock, openings, outbound, logger, isDraining },
       suspect: keeper.suspect,
+      wakeRelay: relay.wake,
     });
     const url = await app.listen({ host: config.host, port: config.port });
     const sweeper = startSweeper(pool, admission, logger, () => endBasketsOfCancelledEvents(pool, admission));
@@ -71,6 +73,7 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
       const cutOff = setTimeout(() => app.server.closeAllConnections(), answeredWithinMs);
       await app.close();
       clearTimeout(cutOff);
+      await relay.stop();
       await openings.stop();
       await sweeper.stop();
       await keeper.stop();

@@ -43,6 +43,7 @@ async function ofApp<T>(look: (app: Api) => T): Promise<T> {
     clock: openDatabaseClock(pool),
     openings: { count: () => {} },
     outbound,
+    wakeRelay: () => {},
     logger: pino({ level: 'silent' }),
     isDraining: () => false,
   });

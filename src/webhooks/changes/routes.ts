@@ -80,6 +80,13 @@ export function changeRoutes(
   );
 }
 
+/** Wakes the relay when a call has perhaps changed something. */
+export function wakeAfterChanges(app: Api, wake: () => void): void {
+  app.addHook('onResponse', async (request, reply) => {
+    if (request.method !== 'GET' && reply.statusCode < 300) wake();
+  });
+}
+
 function typesOf(text: string | undefined): readonly string[] | Refusal {
   const types = text?.split(',') ?? changeTypes;
   const unknown = types.find((type) => !changeTypes.includes(type));

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { type ShownBasket, tebexMessage } from './tebex.ts';
+import { hasTebexName, type ShownBasket, tebexMessage } from './tebex.ts';
 
 /** A change as the outbox has it. */
 export type ChangeRow = {
@@ -29,6 +29,11 @@ export function bodyOf({ type, createdAt, epoch, sequence, data }: ChangeRow, re
     return { type, timestamp, epoch, sequence, data: { basket: renderBasket(data, createdAt) } };
   }
   return { type, timestamp, data: type.startsWith('event.') ? { event: data } : { webhook: data } };
+}
+
+/** Whether webhooks of a format are told of changes of a type. */
+export function hasName(format: 'standard' | 'tebex', type: string): boolean {
+  return format === 'standard' || hasTebexName(type);
 }
 
 /**

@@ -40,6 +40,11 @@ const names: Record<string, { type: string; status: typeof complete }> = {
   'basket.authenticated': { type: 'basket.authenticated', status: pending },
 };
 
+/** Whether Tebex would tell of such a change at all. */
+export function hasTebexName(type: string): boolean {
+  return Object.hasOwn(names, type) || type === 'webhook.test';
+}
+
 /**
  * A message as Tebex sends them, with `X-Signature`, the HMAC-SHA-256 of the hexadecimal SHA-256 of the body. It holds one
  * signature: that of the newest secret. A test is the message that validates an endpoint. Null for a type without a name.
@@ -56,8 +61,8 @@ export function tebexMessage(
   change: ChangeRow,
   renderBasket: RenderBasket,
 ): Message | null {
+  if (!hasTebexName(change.type)) return null;
   const name = names[change.type];
-  if (name === undefined && change.type !== 'webhook.test') return null;
   const envelope = {
     id: deliveryId,
     type: name?.type ?? 'validation.webhook',
