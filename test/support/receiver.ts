@@ -1,11 +1,12 @@
-import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
 import { text } from 'node:stream/consumers';
 import type { Test } from 'tap';
+import { listen } from './network.ts';
 
 /** A message as a webhook got it. */
 export type Received = {
   id: string;
+  path: string;
   headers: IncomingHttpHeaders;
   /** As it came. */
   text: string;
@@ -15,30 +16,30 @@ export type Received = {
   atMs: number;
 };
 /** What a receiver answers; `never`: it keeps the caller waiting. */
-type Answer = { status: number; headers?: Record<string, string> } | 'never';
+type Answer = { status: number; headers?: Record<string, string>; body?: string } | 'never';
 
-/** Starts a receiver of webhooks on loopback, which `answer` may tell apart by what came; by default it takes all. */
+/**
+ * Starts a receiver of webhooks on loopback, which keeps what it gets. `answer`, which may be set to another later, may
+ * tell by what came; by default it takes all.
+ */
 export async function startReceiver(t: Test, answer: (received: Received) => Answer = () => ({ status: 204 })) {
-  const received: Received[] = [];
-  const server = createServer(async (request, response: ServerResponse) => {
+  const receiver = { url: '', received: [] as Received[], answer };
+  const server = createServer(async (request, response) => {
     const body = await text(request);
     const { type, sequence, data } = JSON.parse(body);
     const message: Received = {
       id: String(request.headers['webhook-id']),
+      path: request.url ?? '',
       headers: request.headers,
       text: body,
-      ...{ type, sequence, basketId: data.basket?.id, atMs: performance.now() },
+      ...{ type, sequence, basketId: data?.basket?.id, atMs: performance.now() },
     };
-    received.push(message);
-    const answered = answer(message);
-    if (answered !== 'never') response.writeHead(answered.status, answered.headers).end();
+    receiver.received.push(message);
+    const answered = receiver.answer(message);
+    if (answered !== 'never') response.writeHead(answered.status, answered.headers).end(answered.body);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.teardown(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hooks`, received };
+  receiver.url = `http://127.0.0.1:${await listen(t, server)}/hooks`;
+  return receiver;
 }
 
 /** The sequences of each basket, in the order of their arrival, each as often as it came. */
