@@ -3,18 +3,20 @@ import { Redis } from 'ioredis';
 import pg from 'pg';
 import t, { type Test } from 'tap';
 import { type Created, pressLink, type Redeemed } from '../support/journey.ts';
+import { startReceiver } from '../support/receiver.ts';
 import { contentsOfRedis } from '../support/redis.ts';
 import { startReplica } from '../support/replica.ts';
 import { startRedisServer } from '../support/servers.ts';
 import { api, asTester, createDatabase, fromRunner, mintToken, visit } from '../support/service.ts';
 import { openShopAt } from '../support/shop.ts';
+import { until } from '../support/until.ts';
 
 /*
  * Every secret that the service is given or gives away is a text that occurs nowhere else, so that it is found wherever
  * it was left, when things work and when they fail: in what is logged, refused, measured, kept, sent on or shown.
  */
 
-const places = ['log', 'refusals', 'metrics', 'outbox', 'database', 'redis', 'session', 'page'] as const;
+const places = ['log', 'refusals', 'metrics', 'outbox', 'webhooks', 'database', 'redis', 'session', 'page'] as const;
 type Place = (typeof places)[number];
 /** Where a text may be found, and must be: that it is found there shows that it would be elsewhere. */
 type Canary = { text: string; mayBeIn: readonly Place[] };
@@ -24,9 +26,9 @@ const secret = (text: string): Canary => ({ text, mayBeIn: [] });
 /** Who did something and why is written down beside it. */
 const trail = (text: string): Canary => ({ text, mayBeIn: ['database'] });
 /** A basket's own data: its creator reads it back, and so do webhooks, which the outbox is for. */
-const backEndData = (text: string): Canary => ({ text, mayBeIn: ['outbox', 'database'] });
+const backEndData = (text: string): Canary => ({ text, mayBeIn: ['outbox', 'webhooks', 'database'] });
 /** The part of it that the shop front end gets with a session, too. */
-const basketData = (text: string): Canary => ({ text, mayBeIn: ['outbox', 'database', 'session'] });
+const basketData = (text: string): Canary => ({ text, mayBeIn: ['outbox', 'webhooks', 'database', 'session'] });
 
 const custom = basketData(`custom-${unique()}`);
 const given = {
@@ -50,7 +52,7 @@ const given = {
   // Its uses are counted in Redis, too.
   'discount code': {
     text: `CODE-${unique().toUpperCase()}`,
-    mayBeIn: ['outbox', 'database', 'redis', 'session'],
+    mayBeIn: ['outbox', 'webhooks', 'database', 'redis', 'session'],
   } satisfies Canary,
   'redirect URL': basketData(`https://partner.example/paid/${unique()}`),
 };
@@ -92,6 +94,7 @@ async function plantEverywhere(t: Test) {
     // Counted in Redis, and never reached.
     RATE_LIMIT_MAX: '1000000',
     RATE_LIMIT_CLICKS: '1000000',
+    WEBHOOK_ALLOW_PRIVATE: 'true',
   };
   const replica = await startReplica(t, { databaseUrl, redisUrl: redisUrl.href, env });
   const database = new pg.Client({ connectionString: asTester(databaseUrl) });
@@ -102,7 +105,9 @@ async function plantEverywhere(t: Test) {
   const shop = await openShopAt(replica.url);
   const sub = given['subject of a JWT'].text;
   const jwtFor = (scope: string) => mintToken({ shop: shop.shopId, scope, sub }, { secret: jwtSecret });
-  const jwt = await jwtFor('shop:write catalogue:read baskets:read baskets:write confirmations:redeem orders:write');
+  const jwt = await jwtFor(
+    'shop:write catalogue:read webhooks:write baskets:read baskets:write confirmations:redeem orders:write',
+  );
   const caller = api(replica.url, jwt);
   const key = { 'idempotency-key': given['idempotency key'].text };
   const answered = async <Body>(status: number, answer: Promise<{ status: number; body: Body; text: string }>) => {
@@ -115,6 +120,13 @@ async function plantEverywhere(t: Test) {
     await answered(status, caller.request('POST', path, body, key));
     return answered(status, caller.request<Body>('POST', path, body, key));
   };
+  const receiver = await startReceiver(t);
+  const webhook = { url: receiver.url };
+  const { secret: webhookSecret } = await answered(
+    200,
+    caller.request<{ secret: string }>('PUT', '/v1/webhooks/hook-1', webhook),
+  );
+  const rotated = await twice<{ secret: string }>(200, '/v1/webhooks/hook-1/rotate-secret', {});
   const keys = { keys: [given['key of Laravel links'].text] };
   await answered(204, caller.request('PUT', `/v1/shops/${shop.shopId}/laravel-keys`, keys));
   const wanted = { name: 'booking', scopes: ['baskets:read', 'baskets:write', 'confirmations:redeem'] };
@@ -172,7 +184,12 @@ async function plantEverywhere(t: Test) {
     'signature of a Laravel link': secret(new URL(laravelLink).searchParams.get('signature') ?? ''),
     'confirmation token': secret(confirmation),
     'session token': secret(session),
+    'secret of a webhook': secret(webhookSecret.slice('whsec_'.length)),
+    'newer secret of a webhook': secret(rotated.secret.slice('whsec_'.length)),
   };
+  await until('a webhook is told of all', 20_000, async () =>
+    receiver.received.some(({ type }) => type === 'basket.completed'),
+  );
 
   await answered(200, caller.request('POST', '/v1/customers/nobody/erase'));
 
@@ -219,6 +236,12 @@ async function plantEverywhere(t: Test) {
       ['POST', `${path}/complete`, { orderId: text, paymentReference: text, amount: text }],
       ['PUT', `/v1/shops/${shop.shopId}/laravel-keys`, { keys: text }],
       ['PUT', `/v1/shops/${shop.shopId}/laravel-keys`, { keys: [text, 1] }],
+      ['PUT', `/v1/webhooks/${inPath}`, { url: text, types: text }],
+      ['PUT', '/v1/webhooks/hook-1', { url: `https://${inPath}@elsewhere.example/${inPath}` }],
+      ['PUT', '/v1/webhooks/hook-1', { ...webhook, secret: text }],
+      ['GET', `/v1/webhooks/${inPath}x`],
+      ['POST', `/v1/webhooks/hook-1/deliveries/${inPath}/retry`],
+      ['GET', `/v1/changes?after=${inPath}`],
       ['GET', '/v1/baskets', undefined, { authorization: `Bearer ${text}x` }],
       ['GET', '/v1/baskets', undefined, { authorization: `Basic ${Buffer.from(text).toString('base64')}` }],
       ['GET', '/unknown', undefined, { cookie: text, referer: `https://elsewhere.example/${inPath}` }],
@@ -242,6 +265,9 @@ async function plantEverywhere(t: Test) {
       caller.request('GET', '/v1/pools/arena'),
       caller.request('POST', '/v1/items/stalls/adjustments', { delta: 1, reason: 'again' }),
       caller.request('GET', codePath),
+      caller.request('PUT', '/v1/webhooks/hook-1', webhook),
+      caller.request('POST', '/v1/webhooks/hook-1/rotate-secret'),
+      caller.request('GET', '/v1/webhooks/hook-1/deliveries'),
       caller.request('PUT', cardPath, { balance: 200_000, currency: 'GBP' }),
       caller.request('GET', `${path}/timeline`),
       caller.request('POST', `${path}/link`),
@@ -284,6 +310,7 @@ async function plantEverywhere(t: Test) {
     refusals: refusals.join('\n'),
     metrics,
     outbox: await textOf('outbox'),
+    webhooks: JSON.stringify(receiver.received.map(({ path, headers, text }) => [path, headers, JSON.parse(text)])),
     database: kept.join('\n'),
     redis: JSON.stringify(await contentsOfRedis(inspector)),
     session: read.text,
@@ -294,6 +321,7 @@ async function plantEverywhere(t: Test) {
     refusals: /internal_error/,
     metrics: /^# HELP /m,
     outbox: /basket\.completed|completed/,
+    webhooks: /basket\.completed/,
     redis: /stalls/,
     page: /<form/,
   });
