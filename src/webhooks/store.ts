@@ -86,10 +86,11 @@ export async function updateWebhook(
   { url, types, format }: Wanted,
 ): Promise<Webhook> {
   const { rows } = await tx.query<Webhook>(
-    // What happened just before it was disabled may not have become a delivery any more.
+    // What happened just before it was disabled may not have become a delivery any more, and something may be committed
+    // while this waits for its turn.
     `UPDATE webhooks SET url = $3, types = $4, format = $5, updated_at = now(),
        missed = CASE WHEN disabled_at IS NULL THEN missed ELSE
-         (missed + tstzmultirange(tstzrange(disabled_at - interval '1 minute', now())))
+         (missed + tstzmultirange(tstzrange(disabled_at - interval '1 minute', clock_timestamp())))
          * tstzmultirange(tstzrange(now() - interval '${changesKeptDays} days', NULL)) END,
        seen = CASE WHEN disabled_at IS NULL THEN seen ELSE pg_current_snapshot() END,
        failing_since = NULL, disabled_at = NULL, disabled_reason = NULL
