@@ -1,3 +1,4 @@
+import { Resolver } from 'node:dns/promises';
 import { createServer as createHttpServer, type RequestListener } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import t, { type Test } from 'tap';
@@ -131,6 +132,27 @@ t.test('no name leads to a special address, neither alone nor beside a public on
     network.addresses = [address, '8.8.8.8'];
     t.match(await guarded.request(url), { status: 200 }, address);
     t.strictSame(dialled.splice(0), ['8.8.8.8'], address);
+  }
+});
+
+t.test('a name has the addresses that DNS gives it, by either version of IP', async (t) => {
+  const { dialled } = await openNetwork(t);
+  const outbound = openOutbound({ allowPrivate: false });
+  t.teardown(() => outbound.close());
+  const { resolve4, resolve6 } = Resolver.prototype;
+  t.teardown(() => Object.assign(Resolver.prototype, { resolve4, resolve6 }));
+  const answers = (addresses: string[]) => async () =>
+    addresses.length > 0 ? addresses : Promise.reject(Object.assign(new Error('none'), { code: 'ENODATA' }));
+  for (const [v4, v6, expected, allowed] of [
+    [['8.8.8.8'], [], { status: 200 }, ['8.8.8.8']],
+    [[], ['2606:4700:4700::1111'], { status: 200 }, ['2606:4700:4700::1111']],
+    [['8.8.8.8', '10.0.0.1'], ['::1', '2003::1'], { status: 200 }, ['8.8.8.8', '2003::1']],
+    [['10.0.0.1'], ['fd00:ec2::254'], notAllowed, []],
+    [[], [], { status: null, error: 'the name has no address' }, []],
+  ] as const) {
+    Object.assign(Resolver.prototype, { resolve4: answers([...v4]), resolve6: answers([...v6]) });
+    t.match(await outbound.request('https://receiver.test/'), expected);
+    t.strictSame(dialled.splice(0), allowed);
   }
 });
 
