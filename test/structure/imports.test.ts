@@ -6,7 +6,7 @@ import t from 'tap';
 import ts from 'typescript';
 
 /** A source file, by its path below src/, with what the rules look at. */
-type Source = { path: string; imports: string[]; texts: string[]; readsEnvironment: boolean };
+type Source = { path: string; imports: string[]; texts: string[]; readsEnvironment: boolean; fetches: boolean };
 
 /** A rule: what is wrong with a file, in words, or nothing. */
 type Rule = (source: Source) => string[];
@@ -107,6 +107,13 @@ const environmentIsReadByConfig: Rule = (source) => {
   return source.readsEnvironment && !allowed ? [`${source.path} reads process.env`] : [];
 };
 
+const requestsLeaveByOutbound: Rule = (source) => {
+  // What dev/ asks is our own service.
+  if (isIn(source.path, 'platform/outbound.ts', 'dev')) return [];
+  const fetches = source.fetches ? [`${source.path} calls fetch`] : [];
+  return [...fetches, ...importsOf(source, (specifier) => ['undici', 'https', 'node:https'].includes(specifier))];
+};
+
 const packagesAreDependencies: Rule = (source) =>
   importsOf(source, (specifier) => {
     const name = specifier
@@ -184,6 +191,15 @@ const guarantees: [string, Rule, [path: string, text: string][]][] = [
     ],
   ],
   [
+    'requests leave by platform/outbound.ts, which sees to where they go',
+    requestsLeaveByOutbound,
+    [
+      ['http/jwks.ts', `const response = await fetch(url);`],
+      ['webhooks/delivery/send.ts', `import { request } from 'undici';`],
+      ['links/click.ts', `import { request } from 'node:https';`],
+    ],
+  ],
+  [
     'what the service imports is installed without development dependencies',
     packagesAreDependencies,
     [['orders/store.ts', `import fc from 'fast-check';`]],
@@ -208,13 +224,14 @@ t.test('every file stands in a room that has its place', async (t) => {
 
 function read(path: string, content: string): Source {
   const file = ts.createSourceFile(path, content, ts.ScriptTarget.ESNext, true);
-  const source: Source = { path, imports: [], texts: [], readsEnvironment: false };
+  const source: Source = { path, imports: [], texts: [], readsEnvironment: false, fetches: false };
   const visit = (node: ts.Node): void => {
     const specifier = specifierOf(node);
     if (specifier !== undefined) source.imports.push(specifier);
     if (ts.isStringLiteralLike(node) || ts.isTemplateHead(node)) source.texts.push(node.text);
     if (ts.isTemplateMiddleOrTemplateTail(node)) source.texts.push(node.text);
     if (/^process\.env\b|^\{.*\benv\b.*\} = process\b/.test(node.getText(file))) source.readsEnvironment = true;
+    if (ts.isCallExpression(node) && node.expression.getText(file) === 'fetch') source.fetches = true;
     ts.forEachChild(node, visit);
   };
   visit(file);
