@@ -52,6 +52,7 @@ async function main(): Promise<void> {
     HOST: '127.0.0.1',
     PUBLIC_URL: `http://localhost:${port}`,
     LOG_LEVEL: 'warn',
+    WEBHOOK_ALLOW_PRIVATE: 'true',
     ...(await ownSecrets()),
     ...process.env,
     PORT: port,

@@ -12,7 +12,12 @@ import { mintToken, startTestService } from '../support/service.ts';
  * In these documents every `sh` block is run, in order, in one shell, and the block after it is its answer, in which `…`
  * stands for anything. `bash` blocks need a machine of their own and are not run here.
  */
-const documents = ['README.md', 'docs/integrate-a-back-end.md', 'docs/integrate-a-shop-front-end.md'];
+const documents = [
+  'README.md',
+  'docs/integrate-a-back-end.md',
+  'docs/integrate-a-shop-front-end.md',
+  'docs/webhooks.md',
+];
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
 const marker = '=== the answer ends here ===';
