@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import { parseArgs } from 'node:util';
 import { startProblem } from '../config.ts';
 import { runReconcile } from './reconcile.ts';
