@@ -10,6 +10,9 @@ import { countComparison, readDoubts, readEverything, readStockRows, settleDoubt
 const looks = 5;
 const lookEveryMs = 200;
 
+/** Redis takes one script after the other: the last of too many would not be answered in the time that a call has. */
+const repairedAtOnce = 1000;
+
 /** How a row's copy differs from Postgres. */
 type Drift = StatedRow & { unknown: boolean; recapacitated: boolean };
 
@@ -136,9 +139,15 @@ async function repairHolds({ pool, admission }: KeeperDeps, find: () => Promise<
   }
   // What Redis has of a live one may be newer than a Postgres that came back from a backup, and would win.
   const stale = live.map(({ shop_id: shopId, basket_id: basketId }) => ({ shopId, basketId }));
-  await admission.release([...gone, ...stale]);
-  await admission.settle(live.map(toSettledHold));
+  for (const batch of batchesOf([...gone, ...stale])) await admission.release(batch);
+  for (const batch of batchesOf(live)) if (!(await admission.settle(batch.map(toSettledHold)))) return null;
   return baskets.length;
+}
+
+function batchesOf<T>(all: readonly T[]): T[][] {
+  return Array.from({ length: Math.ceil(all.length / repairedAtOnce) }, (_, at) =>
+    all.slice(at * repairedAtOnce, (at + 1) * repairedAtOnce),
+  );
 }
 
 /** The baskets whose hold on these rows is not the same in both; null when Redis cannot be read. */
