@@ -23,6 +23,25 @@ export async function addCrowd(pool: pg.Pool, ofBasketId: string, count: number,
      WHERE b.basket_id = $1`,
     [ofBasketId, count, expiresAt],
   );
+  await announceCrowd(pool);
+}
+
+/**
+ * The same of a basket that waits for its activation: copies that hold nothing either. Postgres says that Redis may have
+ * missed something, so that a service tells it soon.
+ */
+export async function addWaitingCrowd(pool: pg.Pool, ofBasketId: string, count: number): Promise<void> {
+  await pool.query(
+    `INSERT INTO baskets SELECT r.* FROM baskets b, generate_series(1, $2::int) n,
+       jsonb_populate_record(b, jsonb_build_object('basket_id', 'bkt_crowd' || n)) r
+     WHERE b.basket_id = $1`,
+    [ofBasketId, count],
+  );
+  await announceCrowd(pool);
+  await pool.query('UPDATE service_state SET redis_doubted_at = clock_timestamp()');
+}
+
+async function announceCrowd(pool: pg.Pool): Promise<void> {
   await pool.query(
     `INSERT INTO outbox (shop_id, subject_id, sequence, type, data)
      SELECT b.shop_id, b.basket_id, 1, 'basket.created', row_to_json(b) FROM baskets b WHERE b.basket_id LIKE 'bkt_crowd%'`,
