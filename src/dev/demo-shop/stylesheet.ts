@@ -38,13 +38,14 @@ strong { display: inline-block; max-width: 100%; }
 .held::before { left: calc(-.5rem - var(--pad)); }
 .held::after { right: calc(-.5rem - var(--pad)); }
 .ending [role=timer] { font-weight: 700; color: var(--accent); }
-[role=timer] { font-variant-numeric: tabular-nums; }
-[role=timer]:not(:empty)::before { content: "· "; }
+[role=timer] { font-variant-numeric: tabular-nums; white-space: nowrap; }
+[role=timer]:not(:empty)::before { content: "("; }
+[role=timer]:not(:empty)::after { content: ")"; }
 .warning:empty { margin: 0; }
 .warning:not(:empty) { padding: .75rem 1rem; border: 2px solid var(--accent); border-radius: 8px; font-weight: 600; }
 .card > form:not(.line, :last-child) { margin-bottom: 1rem; }
 .line { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem .75rem; margin: 0; padding: .75rem 0; border-top: 1px solid var(--line); }
-.line label, .line strong { flex: 1 1 8rem; min-width: 0; }
+.line label, .line strong { flex: 1 1 8rem; max-width: 100%; }
 .card form.line > * { margin: 0; }
 .line input:not([type=hidden]) { flex: 1 1 10rem; max-width: 12rem; }
 .line input[type=number]:not([type=hidden]) { flex: none; width: 6rem; }
