@@ -5,6 +5,7 @@ import { withTransaction } from '../../platform/postgres.ts';
 import { type DeliveryAnswer, sentTypes, toDeliveryAnswer, type Webhook } from '../model.ts';
 import { announceWebhook } from '../outbox.ts';
 import { findWebhook, forgetMissed, type Owner } from '../store.ts';
+import { hasName } from './message.ts';
 import { deliverUndelivered, findUndelivered, hasDelivery, insertDelivery, repeatDelivery } from './store.ts';
 
 /** The webhook of a call, by its owner's id for it, and the idempotency key of the call. */
@@ -50,7 +51,7 @@ export function retryDelivery(pool: pg.Pool, repeat: Repeat, deliveryId: string)
 export function retrySince(pool: pg.Pool, repeat: Repeat, since: Date): Repeated<RetriedSince> {
   return onWebhook(pool, repeat, async (tx, webhook) => {
     if (webhook.disabledAt !== null) return refuse('webhook_disabled');
-    const types = webhook.types.includes('*') ? sentTypes : webhook.types;
+    const types = sentTypes.filter((type) => wants(webhook, type));
     const found = await findUndelivered(tx, webhook, types, since, retriedAtOnce + 1);
     const changes = found.slice(0, retriedAtOnce);
     await deliverUndelivered(tx, webhook, changes);
@@ -58,6 +59,11 @@ export function retrySince(pool: pg.Pool, repeat: Repeat, since: Date): Repeated
     if (!more) await forgetMissed(tx, webhook, since);
     return { retried: changes.length, more };
   });
+}
+
+/** Whether changes of this type are sent to a webhook. */
+function wants({ types, format }: Webhook, type: string): boolean {
+  return (types.includes('*') || types.includes(type)) && hasName(format, type);
 }
 
 /** Runs `work` on a webhook that stays as it is meanwhile, once per key. */
