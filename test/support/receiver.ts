@@ -22,7 +22,10 @@ type Answer = { status: number; headers?: Record<string, string>; body?: string 
  * Starts a receiver of webhooks on loopback, which keeps what it gets. `answer`, which may be set to another later, may
  * tell by what came; by default it takes all.
  */
-export async function startReceiver(t: Test, answer: (received: Received) => Answer = () => ({ status: 204 })) {
+export async function startReceiver(
+  t: Test,
+  answer: (received: Received) => Answer | Promise<Answer> = () => ({ status: 204 }),
+) {
   const receiver = { url: '', received: [] as Received[], answer };
   const server = createServer(async (request, response) => {
     const body = await text(request);
@@ -35,7 +38,7 @@ export async function startReceiver(t: Test, answer: (received: Received) => Ans
       ...{ type, sequence, basketId: data?.basket?.id, atMs: performance.now() },
     };
     receiver.received.push(message);
-    const answered = receiver.answer(message);
+    const answered = await receiver.answer(message);
     if (answered !== 'never') response.writeHead(answered.status, answered.headers).end(answered.body);
   });
   receiver.url = `http://127.0.0.1:${await listen(t, server)}/hooks`;

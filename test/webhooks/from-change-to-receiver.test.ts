@@ -226,6 +226,27 @@ t.test('a try that failed is told of, and the delivery arrives with the same id 
   await forget('broken');
 });
 
+t.test('a delivery that is asked for while it is being tried is tried again, whatever comes of that try', async (t) => {
+  let fail = () => {};
+  const failing = new Promise<{ status: number; headers: Record<string, string> }>((resolve) => {
+    fail = () => resolve({ status: 500, headers: { 'retry-after': '3600' } });
+  });
+  const receiver = await startReceiver(t, () => failing);
+  await put('busy', receiver.url);
+  const sent = await owner.request<ShownDelivery>('POST', '/v1/webhooks/busy/test');
+  await until('it is being tried', withinMs, async () => receiver.received.length === 1);
+  const path = `/v1/webhooks/busy/deliveries/${sent.body.deliveryId}/retry`;
+  t.equal((await owner.request('POST', path)).status, 202);
+  receiver.answer = () => ({ status: 204 });
+  fail();
+  await until('it is delivered', withinMs, async () => (await deliveriesOf('busy'))[0]?.status === 'delivered');
+  t.same(
+    receiver.received.map(({ id }) => id),
+    [sent.body.deliveryId, sent.body.deliveryId],
+  );
+  await forget('busy');
+});
+
 t.test('what was erased of a customer is sent nowhere any more, and the feed has it no more', async (t) => {
   const receiver = await startReceiver(t);
   receiver.answer = () => ({ status: 500, headers: { 'retry-after': '3600' } });

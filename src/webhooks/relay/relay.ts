@@ -142,7 +142,7 @@ export function startRelay(deps: RelayDeps): Relay {
 
 /** Tries to deliver once. Null when that could not even be tried: then its lease runs out, and it is taken up again. */
 async function tryOnce(deps: RelayDeps, delivery: Claimed): Promise<Outcome | null> {
-  const { shopId, webhookNumber, deliveryId, format, attempts, change } = delivery;
+  const { shopId, webhookNumber, deliveryId, dueAt, format, attempts, change } = delivery;
   try {
     const now = await deps.clock.now();
     const secrets = await secretsOf(deps.sealKeys, delivery, now);
@@ -150,7 +150,7 @@ async function tryOnce(deps: RelayDeps, delivery: Claimed): Promise<Outcome | nu
     const message = messageOf({ format, secrets }, deliveryId, now, change, deps.renderBasket);
     // The webhook had another format when this was made.
     if (message === null) {
-      return { shopId, webhookNumber, deliveryId, delivered: null, gone: false, waitMs: null, attempts };
+      return { shopId, webhookNumber, deliveryId, dueAt, delivered: null, gone: false, waitMs: null, attempts };
     }
     return outcomeOf(delivery, await send(deps.outbound, delivery.url, message));
   } catch (error) {
@@ -159,11 +159,12 @@ async function tryOnce(deps: RelayDeps, delivery: Claimed): Promise<Outcome | nu
   }
 }
 
-function outcomeOf({ shopId, webhookNumber, deliveryId, attempts, attemptCount }: Claimed, attempt: Attempt): Outcome {
+function outcomeOf(claimed: Claimed, attempt: Attempt): Outcome {
+  const { shopId, webhookNumber, deliveryId, dueAt, attempts, attemptCount } = claimed;
   const { at, responseStatus, durationMs, error, delivered, gone, retryAfterSeconds } = attempt;
   const kept: KeptAttempt = { at: at.toISOString(), responseStatus, durationMs, error };
   return {
-    ...{ shopId, webhookNumber, deliveryId, delivered, gone },
+    ...{ shopId, webhookNumber, deliveryId, dueAt, delivered, gone },
     waitMs: delivered ? null : waitMs(attemptCount + 1, retryAfterSeconds, Math.random()),
     attempts: [...attempts, kept].slice(-keptAttempts),
   };

@@ -14,11 +14,13 @@ type WebhookName = Pick<Webhook, 'shopId' | 'webhookNumber'>;
 export type Claimed = Pick<
   Webhook,
   'shopId' | 'webhookNumber' | 'url' | 'format' | 'sealedSecret' | 'formerSealedSecret' | 'formerSecretUntil'
-> & { deliveryId: string; attempts: KeptAttempt[]; attemptCount: number; change: ChangeRow };
+> & { deliveryId: string; attempts: KeptAttempt[]; attemptCount: number; dueAt: Date; change: ChangeRow };
 
 /** What became of a try. */
 export type Outcome = WebhookName & {
   deliveryId: string;
+  /** For when the try was. Another by now: somebody has asked for a new one meanwhile. */
+  dueAt: Date;
   /** Null: there was nothing to send. */
   delivered: boolean | null;
   gone: boolean;
@@ -186,7 +188,7 @@ async function lease(tx: Queryable, picked: readonly Due[]): Promise<Claimed[]> 
        AND w.shop_id = d.shop_id AND w.webhook_number = d.webhook_number
        AND o.shop_id = d.shop_id AND o.subject_id = d.subject_id AND o.sequence = d.sequence
      RETURNING d.shop_id AS "shopId", d.webhook_number AS "webhookNumber", d.delivery_id AS "deliveryId", d.attempts,
-       d.attempt_count AS "attemptCount", w.url, w.format, w.sealed_secret AS "sealedSecret",
+       d.attempt_count AS "attemptCount", d.next_try_at AS "dueAt", w.url, w.format, w.sealed_secret AS "sealedSecret",
        w.former_sealed_secret AS "formerSealedSecret", w.former_secret_until AS "formerSecretUntil", o.type,
        o.created_at AS "createdAt", o.epoch, o.sequence, o.subject_id AS "subjectId", o.data`,
     [...namesOf(picked), picked.map(({ deliveryId }) => deliveryId), leaseSeconds],
@@ -212,11 +214,13 @@ export function noteOutcomes(pool: pg.Pool, outcomes: readonly Outcome[]): Promi
     await tx.query(
       `UPDATE deliveries d SET leased_until = NULL, attempts = t.attempts::json, attempt_count = d.attempt_count + 1,
          updated_at = now(),
-         next_try_at = CASE WHEN t.wait_ms IS NULL THEN d.next_try_at ELSE now() + t.wait_ms * interval '1 ms' END,
+         next_try_at = CASE WHEN t.wait_ms IS NULL OR d.next_try_at <> t.due_at THEN d.next_try_at
+           ELSE now() + t.wait_ms * interval '1 ms' END,
          -- Somebody may have given it up meanwhile: only its arrival changes that.
-         status = CASE WHEN t.delivered THEN 'delivered' WHEN t.wait_ms IS NULL THEN 'failed' ELSE d.status END
-       FROM unnest($1::text[], $2::bigint[], $3::text[], $4::boolean[], $5::float8[], $6::text[])
-         AS t(shop_id, webhook_number, delivery_id, delivered, wait_ms, attempts)
+         status = CASE WHEN t.delivered THEN 'delivered' WHEN t.wait_ms IS NULL AND d.next_try_at = t.due_at THEN 'failed'
+           ELSE d.status END
+       FROM unnest($1::text[], $2::bigint[], $3::text[], $4::boolean[], $5::float8[], $6::text[], $7::timestamptz[])
+         AS t(shop_id, webhook_number, delivery_id, delivered, wait_ms, attempts, due_at)
        WHERE d.shop_id = t.shop_id AND d.webhook_number = t.webhook_number AND d.delivery_id = t.delivery_id
          AND d.status <> 'delivered'`,
       [
@@ -225,6 +229,7 @@ export function noteOutcomes(pool: pg.Pool, outcomes: readonly Outcome[]): Promi
         outcomes.map(({ delivered }) => delivered),
         outcomes.map(({ waitMs }) => waitMs),
         outcomes.map(({ attempts }) => JSON.stringify(attempts)),
+        outcomes.map(({ dueAt }) => dueAt),
       ],
     );
     const ended = await noteHealth(
