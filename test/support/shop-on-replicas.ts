@@ -10,18 +10,24 @@ import { openShopAt } from './shop.ts';
 /**
  * A shop on replicas that are processes, with a Redis of their own and the runner's Postgres: for what breaks in the
  * service or around it, and leaves the servers alone. `service.pool` looks at Postgres past them. `start` starts another
- * replica. `through` is the URL of something in front of Postgres.
+ * replica. `through` is the URL of something in front of Postgres; `env` is added to the environment of each replica.
  */
 export async function openShopOnReplicas(
   t: Test,
-  options: { altered?: readonly Alteration[]; replicas?: number; settings?: object; through?: string } = {},
+  options: {
+    altered?: readonly Alteration[];
+    replicas?: number;
+    settings?: object;
+    through?: string;
+    env?: Record<string, string>;
+  } = {},
 ) {
-  const { altered = [], replicas: count = 1, settings = {} } = options;
+  const { altered = [], replicas: count = 1, settings = {}, env = {} } = options;
   const [databaseUrl, redis] = await Promise.all([createDatabase(t), startRedisServer(t)]);
   const through =
     options.through === undefined ? databaseUrl : new URL(new URL(databaseUrl).pathname, options.through).href;
   const start = (more: { altered?: readonly Alteration[] } = {}) =>
-    startReplica(t, { databaseUrl: through, redisUrl: redis.url, altered, ...more });
+    startReplica(t, { databaseUrl: through, redisUrl: redis.url, altered, env, ...more });
   const replicas = await Promise.all(Array.from({ length: count }, () => start()));
   const pool = new pg.Pool({ connectionString: asTester(databaseUrl), max: 4 });
   t.teardown(() => pool.end());
