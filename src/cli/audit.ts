@@ -131,6 +131,23 @@ const rules: readonly { rule: string; broken: string }[] = [
       JOIN outbox o ON o.shop_id = b.shop_id AND o.subject_id = b.basket_id AND o.sequence = b.sequence
       WHERE o.data ->> 'status' <> b.status`,
   },
+  {
+    rule: 'the changes of a basket are numbered in the order of its sequence',
+    broken: `
+      SELECT * FROM (
+        SELECT shop_id, subject_id, sequence, change_number, lag(change_number) OVER before AS change_number_before
+        FROM outbox WINDOW before AS (PARTITION BY shop_id, subject_id ORDER BY sequence)
+      ) o WHERE change_number <= change_number_before`,
+  },
+  {
+    rule: 'a partner’s webhook is sent what is the partner’s own',
+    broken: `
+      SELECT w.shop_id, w.partner, w.webhook_id, o.subject_id, o.sequence, o.partner AS partner_of_change
+      FROM webhooks w
+      JOIN deliveries d ON d.shop_id = w.shop_id AND d.webhook_number = w.webhook_number
+      JOIN outbox o ON o.shop_id = d.shop_id AND o.subject_id = d.subject_id AND o.sequence = d.sequence
+      WHERE w.partner <> coalesce(o.partner, '')`,
+  },
 ];
 
 /** Lists everything in the database that breaks one of the rules. For a running service see auditPostgres. */

@@ -26,6 +26,12 @@ const breaches: Record<string, string> = {
     VALUES ('roxy', 'order-1', '${id}', 1, 0, 'GBP', now())`,
   'without a gap': `UPDATE outbox SET sequence = 2 WHERE subject_id = '${id}'`,
   'numbered from 1 to its sequence': `UPDATE baskets SET sequence = 2 WHERE basket_id = '${id}'`,
+  'in the order of its sequence': `INSERT INTO outbox (shop_id, subject_id, sequence, type, data, change_number)
+    VALUES ('roxy', '${id}', 2, 'basket.updated', '{"status": "open"}', 0)`,
+  'what is the partner’s own': `INSERT INTO webhooks (shop_id, webhook_id, partner, url, types, format, sealed_secret)
+      VALUES ('roxy', 'w', 'partner-a', 'https://partner.example', '{*}', 'standard', '');
+    INSERT INTO deliveries (shop_id, webhook_number, delivery_id, subject_id, sequence, type, change_number)
+      SELECT 'roxy', webhook_number, 'dlv_1', '${id}', 1, 'basket.created', 1 FROM webhooks`,
   'tells its status': `UPDATE baskets SET status = 'activated' WHERE basket_id = '${id}'`,
 };
 
