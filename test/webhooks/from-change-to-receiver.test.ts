@@ -74,7 +74,9 @@ t.test(
         .secret,
     };
 
-    const own = await createBasket(shop);
+    await shop.owner.request('PUT', '/v1/creator-codes/ACME', { walletRef: 'w-1', sharePercent: 5 });
+    const shares = { creatorCode: 'ACME', revenueShare: [{ walletRef: 'w-2', amount: 50 }] };
+    const own = await createBasket(shop, shares);
     const line = { itemId: 'stalls', quantity: 1, custom: { row: 'A' } };
     await backEnd.request('POST', `/v1/baskets/${own.id}/lines`, line);
     await activate(shop, own.startBasketUrl);
@@ -128,6 +130,7 @@ t.test(
     const last = at('/hooks/shop').find(({ change }) => change.type === 'basket.completed')?.change.data.basket;
     const { serverTime, ...now } = await readBasket(shop, own.id);
     t.match(last, now, 'a message shows the basket as a GET does');
+    t.match(last, shares, 'and who has a share in it');
 
     const delivered = await until('it is noted', withinMs, async () => {
       const deliveries = await deliveriesOf('mine', partners.acme.hooks);
