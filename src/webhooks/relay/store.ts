@@ -32,7 +32,7 @@ export type Outcome = WebhookName & {
 /** Longer than a try takes and its outcome needs to be noted. */
 const leaseSeconds = 30;
 /** Tries of one webhook at once, by all replicas together; one alone while nothing succeeds there. */
-const atOnce = 10;
+const atOnce = 20;
 /** Of the deliveries that are due, how many of a webhook are looked at: some wait for others of their basket. */
 const lookedAt = 64;
 /** How many webhooks are worked for in a transaction. */
