@@ -6,21 +6,24 @@ import { accountFor, openShopOnReplicas } from '../support/shop-on-replicas.ts';
 import { until } from '../support/until.ts';
 
 const die = `process.kill(process.pid, 'SIGKILL')`;
-const sending = 'return outcomeOf(delivery, await send(deps.outbound, delivery.url, message));';
 
 /** Where the relay dies, and how often the change has come until then. */
 const moments: { moment: string; sentBefore: number; at: Alteration }[] = [
   {
     moment: 'before it sends',
     sentBefore: 0,
-    at: { file: 'src/webhooks/relay/relay.ts', find: sending, replace: `${die}; return null;` },
+    at: {
+      file: 'src/webhooks/relay/relay.ts',
+      find: 'return outcomeOf(delivery, ',
+      replace: `${die}; return outcomeOf(delivery, `,
+    },
   },
   {
     moment: 'when it has sent',
     sentBefore: 1,
     at: {
       file: 'src/webhooks/relay/relay.ts',
-      find: sending,
+      find: 'return outcomeOf(delivery, await send(deps.outbound, delivery.url, message));',
       replace: `await send(deps.outbound, delivery.url, message); ${die}; return null;`,
     },
   },
