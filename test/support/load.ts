@@ -4,8 +4,6 @@ import { type BasketCall, type Call, type History, newHistory, nowMs } from './h
 import { seededRandom } from './random.ts';
 import { api, mintToken } from './service.ts';
 
-/** No client of the service waits longer, whatever breaks. Beyond the 5 s of the contract: what a busy machine adds. */
-const patienceMs = 6000;
 /** For how long an unknown outcome is asked after once the load has been stopped: faults have ended by then. */
 const settleMs = 20_000;
 const pauseMs = 50;
@@ -27,11 +25,13 @@ type LoadOptions = {
   pairs?: number;
   /** Of the baskets. */
   ttlSeconds?: number;
+  /** No client waits longer, whatever breaks. Beyond the 5 s of the contract: what a busy machine adds. */
+  patienceMs?: number;
 };
 
 type Load = {
   history: History;
-  /** What broke a promise that every single answer is under: no 500, no 503 without Retry-After, none later than 6 s. */
+  /** What broke a promise that every single answer is under: no 500, no 503 without Retry-After, none later than `patienceMs`. */
   problems: string[];
   /** How many calls were acknowledged with 2xx so far. */
   acknowledged(): number;
@@ -68,7 +68,7 @@ type Request = {
  * sent again until its outcome is known. A load that a test leaves running is broken off after it.
  */
 export async function startLoad(t: Test, options: LoadOptions): Promise<Load> {
-  const { clients = 16, creations = 400, pairs = 0.15, ttlSeconds = 600 } = options;
+  const { clients = 16, creations = 400, pairs = 0.15, ttlSeconds = 600, patienceMs = 6000 } = options;
   const seed = Number(process.env.FAULT_SEED ?? Math.floor(Math.random() * 2 ** 31));
   const name = `load-${seed}-${Math.floor(nowMs())}`;
   const scopes: Record<Party, string> = {
