@@ -86,13 +86,16 @@ export function openOutbound({
       let status: number | null = null;
       try {
         if (!isAllowedTarget(new URL(url), allowPrivate)) throw new NotAllowedError();
-        const response = await request(url, {
+        const signal = AbortSignal.timeout(withinMs);
+        const asking = request(url, {
           dispatcher: agent,
           method,
           headers: { 'user-agent': 'basketlink', ...headers },
           body: body ?? null,
-          signal: AbortSignal.timeout(withinMs),
+          signal,
         });
+        // By itself undici heeds the signal once it is connected, but a name server may never answer.
+        const response = await Promise.race([asking, abortOf(signal)]);
         status = response.statusCode;
         const chunks: Buffer[] = [];
         let bytes = 0;
@@ -109,6 +112,10 @@ export function openOutbound({
     },
     close: () => agent.destroy(),
   };
+}
+
+function abortOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
 }
 
 /**

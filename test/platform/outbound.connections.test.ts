@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { openOutbound } from '../../src/platform/outbound.ts';
 import { listen } from '../support/network.ts';
@@ -57,6 +58,13 @@ t.test('what takes too long is given up with its connection, and what waits behi
   t.ok(performance.now() - startedMs < 5000);
   for (const answer of answers) t.strictSame(answer, { status: null, error: 'no whole answer within 0.3 s' });
   await until('all connections are closed', 5000, async () => seen.open === 0);
+});
+
+t.test('a name whose address is long in coming is given up in the time of the request', async (t) => {
+  const outbound = openOutbound({ allowPrivate: true, resolve: () => delay(3000, []) });
+  t.teardown(() => outbound.close());
+  const answer = await outbound.request('http://silent.test/', { withinMs: 300 });
+  t.same(answer, { status: null, error: 'no whole answer within 0.3 s' });
 });
 
 t.test('proxies of the environment are not used', async (t) => {
