@@ -1,12 +1,13 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
-import { basketRoutes, customerRoutes, type OpeningCounter, showSnapshot } from './baskets/index.ts';
+import { type Basket, basketRoutes, customerRoutes, type OpeningCounter, showSnapshot } from './baskets/index.ts';
 import { catalogueRoutes, openItemCache } from './catalogue/index.ts';
 import type { Config } from './config.ts';
 import {
   confirmationPurpose,
   handoffRoutes,
+  openRedemptionQueue,
   readSession,
   sessionOf,
   sessionPurpose,
@@ -26,12 +27,28 @@ import { probes } from './http/probes.ts';
 import { methodsNotAllowed, problemHandling } from './http/problems.ts';
 import { makeFastify } from './http/requests.ts';
 import { linkKidOf, linkRoutes, openLaravelKeys, startLinkOf, startLinkPurpose } from './links/index.ts';
-import { orderRoutes } from './orders/index.ts';
+import { openCompletionQueue, orderRoutes } from './orders/index.ts';
 import type { DatabaseClock } from './platform/clock.ts';
 import { deriveKeyring, sealPurpose } from './platform/crypto.ts';
 import type { Outbound } from './platform/outbound.ts';
 import type { RedisConnection } from './platform/redis.ts';
-import { apiKeyRoutes, frontendOrigins, openApiKeyVerifier, openShopCache, shopRoutes } from './shops/index.ts';
+import {
+  apiKeyRoutes,
+  frontendOrigins,
+  openApiKeyVerifier,
+  openShopCache,
+  type Shop,
+  shopRoutes,
+} from './shops/index.ts';
+import {
+  authorizationRoutes,
+  eraseDynamicPackages,
+  identPurpose,
+  openListingCache,
+  paymentPurpose,
+  statePurpose,
+  tebexRoutes,
+} from './tebex/index.ts';
 import { changeRoutes, wakeAfterChanges, webhookRoutes } from './webhooks/index.ts';
 
 /** What the process has opened for the app. */
@@ -57,6 +74,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   const startLinkKeys = deriveKeyring(config.linkKeys, startLinkPurpose);
   const confirmationKeys = deriveKeyring(config.linkKeys, confirmationPurpose);
   const sessionKeys = deriveKeyring(config.linkKeys, sessionPurpose);
+  const stateKeys = deriveKeyring(config.linkKeys, statePurpose);
   const cursorKeys = deriveKeyring(config.dataKeys, 'cursor');
   const cardKeys = deriveKeyring(config.dataKeys, 'gift card');
   const sealKeys = deriveKeyring(config.dataKeys, sealPurpose);
@@ -76,6 +94,10 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     config.jwtJwksUrl === null ? null : openJwks(config.jwtJwksUrl, resources.outbound, resources.logger),
     clock,
     async (token) => (await readSession({ shops, sessionKeys }, token)) ?? (await apiKeys.verify(token)),
+    async (publicToken, apiKey) => {
+      const [shop, caller] = await Promise.all([shops.byPublicToken(publicToken), apiKeys.verify(apiKey)]);
+      return shop !== null && caller?.shopId === shop.shopId ? caller : null;
+    },
   );
   const { limitInvalidClicks, countCodeTries, countAsCalls } = await limits(app, config, resources.redis.count);
   sessionCors(app, async (shopId) => frontendOrigins(await shops.get(shopId)));
@@ -91,29 +113,34 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     cursorKeys,
     cardKeys,
     stock,
+    stopEvent: async (shopId, eventId) => void (await admission.stopEvents([{ shopId, eventId }])),
     endBasketsOfEvent: (shopId, eventId) => endBasketsOfEvent(pool, admission, shopId, eventId),
   });
-  basketRoutes(app, {
+  const baskets = {
     pool,
     clock,
     shops,
     items,
     admission,
-    cursorKeys,
-    linkKid: (shop) => linkKidOf(linkKeys, shop),
+    linkKid: (shop: Shop) => linkKidOf(linkKeys, shop),
     suspect: resources.suspect,
     commit: openCommitQueue(pool, admission.sawEpoch),
     countCodeTries,
-    countAsCalls,
     cardKeys,
+    startLink: (basket: Basket, linkKid: string) => startLinkOf({ ...linkKeys, shops, publicUrl }, basket, linkKid),
+  };
+  basketRoutes(app, {
+    ...baskets,
+    cursorKeys,
+    countAsCalls,
     sessionOf: (basket) => sessionOf({ shops, sessionKeys }, basket),
-    startLink: (basket, linkKid) => startLinkOf({ ...linkKeys, shops, publicUrl }, basket, linkKid),
   });
-  customerRoutes(app, { pool });
+  customerRoutes(app, { pool, eraseBeside: eraseDynamicPackages });
   linkRoutes(app, {
     limitInvalidClicks,
     openings: resources.openings,
     pool,
+    admission,
     clock,
     shops,
     ...linkKeys,
@@ -121,8 +148,15 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     mintConfirmation: async ({ basketId, linkGeneration }, { shopNumber }) =>
       writeConfirmation(confirmationKeys, { shopNumber, basketId, linkGeneration, issuedAt: await clock.now() }),
   });
-  handoffRoutes(app, { pool, shops, admission, confirmationKeys, sessionKeys });
-  orderRoutes(app, { pool, shops, admission });
+  handoffRoutes(app, {
+    pool,
+    shops,
+    admission,
+    confirmationKeys,
+    sessionKeys,
+    redeemTogether: openRedemptionQueue(pool),
+  });
+  orderRoutes(app, { pool, shops, admission, completeTogether: openCompletionQueue(pool) });
   webhookRoutes(app, {
     pool,
     cursorKeys,
@@ -132,6 +166,16 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     shopExists: async (shopId) => (await shops.get(shopId)) !== null,
   });
   changeRoutes(app, { pool, cursorKeys, renderBasket: showSnapshot });
+  authorizationRoutes(app, { pool, shops, stateKeys });
+  tebexRoutes(app, {
+    ...baskets,
+    stock,
+    listings: openListingCache(pool, clock),
+    publicUrl,
+    identKeys: deriveKeyring(config.linkKeys, identPurpose),
+    paymentKeys: deriveKeyring(config.linkKeys, paymentPurpose),
+    stateKeys,
+  });
   methodsNotAllowed(app);
   return app;
 }

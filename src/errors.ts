@@ -55,6 +55,11 @@ export const problems = {
     title: 'There is nothing here for this caller',
     text: 'Check the id and the path. What belongs to somebody else answers exactly like what does not exist.',
   },
+  basket_not_found: {
+    status: 404,
+    title: 'There is no such basket',
+    text: 'The ident is not one of this web store, or its basket has expired or was cancelled. Forget it and create a new basket.',
+  },
   method_not_allowed: {
     status: 405,
     title: 'The method is not allowed here',
@@ -198,6 +203,11 @@ export const problems = {
     title: 'The confirmation token was already used',
     text: 'It works once. Send the customer to `redirectUrl`.',
   },
+  state_expired: {
+    status: 410,
+    title: 'The sign-in took too long',
+    text: 'A `state` is good for an hour. Let the customer sign in again, by a page that the shop’s providers are asked for anew.',
+  },
   version_conflict: {
     status: 412,
     title: 'The basket has changed since',
@@ -336,7 +346,32 @@ export const problems = {
   username_required: {
     status: 422,
     title: 'The shop needs the customer’s user name',
-    text: 'Name `customer.username` when the basket is created, or let the customer sign in with one of the shop’s providers.',
+    text: 'Name `customer.username` when the basket is created, or let the customer sign in with one of the shop’s providers, whose back end then names them (`POST …/authorize`).',
+  },
+  state_invalid: {
+    status: 422,
+    title: 'The state is not of a sign-in for this basket',
+    text: 'Give `state` exactly as the sign-in page was called with it, to the basket that stood beside it. Attribute nothing to whoever came with another.',
+  },
+  webstore_not_found: {
+    status: 422,
+    title: 'There is no such web store',
+    text: 'Use the `publicToken` of a shop that has `tebex.enabled`.',
+  },
+  package_not_found: {
+    status: 422,
+    title: 'There is no such package',
+    text: 'Use the id of a package of this web store, or to change a basket one that is in it.',
+  },
+  category_not_found: {
+    status: 422,
+    title: 'There is no such category',
+    text: 'Use the id of a category of this web store. Events, pools and items with neither make its categories; an event that is cancelled makes none.',
+  },
+  not_supported: {
+    status: 422,
+    title: 'This is not supported',
+    text: 'There are no tiers, renewals and chargebacks here. Sell another package instead.',
   },
   webhook_url_not_allowed: {
     status: 422,

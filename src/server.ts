@@ -10,6 +10,7 @@ import {
   endBasketsOfCancelledEvents,
   holdMetrics,
   openAdmission,
+  startCatchUp,
   startKeeper,
   startSweeper,
 } from './holds/index.ts';
@@ -66,6 +67,7 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
       wakeRelay: relay.wake,
     });
     const url = await app.listen({ host: config.host, port: config.port });
+    const catchUp = startCatchUp(pool, admission, logger);
     const sweeper = startSweeper(pool, admission, logger, () => endBasketsOfCancelledEvents(pool, admission));
     const stop = async () => {
       draining = true;
@@ -76,6 +78,7 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
       await relay.stop();
       await openings.stop();
       await sweeper.stop();
+      await catchUp.stop();
       await keeper.stop();
       await outbound.close();
       await redis.close();

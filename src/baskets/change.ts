@@ -1,6 +1,13 @@
 import type pg from 'pg';
 import { isRefusal, type ProblemCode, type Refusal, refuse } from '../errors.ts';
-import { type Admission, changeHold, moveStock, type SettledHold, type StockTake, takesOf } from '../holds/index.ts';
+import {
+  type Admission,
+  changeHold,
+  type LinkState,
+  moveStock,
+  type SettledHold,
+  type StockTake,
+} from '../holds/index.ts';
 import type { Caller, SessionCaller } from '../http/access.ts';
 import { type IdempotencyKey, runOnce } from '../http/idempotency.ts';
 import { withTransaction } from '../platform/postgres.ts';
@@ -16,6 +23,7 @@ import {
   readBasket,
   readSnapshot,
   saveBasket,
+  saveBaskets,
 } from './store.ts';
 
 /** A back end that acts for a shop, or the session of one basket. */
@@ -98,7 +106,7 @@ export async function changeBasket(
       if (found === undefined) return refuse('not_found');
       locked.delete(basketId);
       const { basket, now } = found;
-      const refusal = accessToBasket(caller, basket, now) ?? unmatched(ifMatch, asOf(basket, now));
+      const refusal = mayNotChange(caller, ifMatch, found);
       if (refusal) return refusal;
       // Until it was locked, somebody may have given one of them to another customer, or to nobody.
       const others = [...locked.values()]
@@ -119,6 +127,15 @@ export async function changeBasket(
     return { basket: snapshot, answer, now: new Date(String(now)), replayed: true };
   };
   return withTransaction(pool, work, (result) => !isRefusal(result) || refusalsOfPaid.includes(result.refused));
+}
+
+/** Why a caller may not change a basket now. Refusals: those of accessToBasket, `version_conflict`. */
+export function mayNotChange(
+  caller: BasketCaller,
+  ifMatch: string | undefined,
+  { basket, now }: BasketAt,
+): Refusal | null {
+  return accessToBasket(caller, basket, now) ?? unmatched(ifMatch, asOf(basket, now));
 }
 
 /** `If-Match` holds a list of entity tags or `*` (RFC 9110, 13.1.1); ours is the version in quotes. */
@@ -148,22 +165,12 @@ export async function cancelBasket(
     const seen = asOf(basket, now);
     if (!isLive(seen)) return notLive(seen);
     if (seen.status === 'checkout') return refuse('basket_in_checkout');
-    await moveStock(tx, basket.shopId, takesOfBasket(basket), 'release');
-    return { basket: await saveEnded(tx, basket, now, 'cancelled', 'requested'), answer: {} };
+    await moveStock(tx, [holdOf(basket)], 'release');
+    const change = { status: 'cancelled' as const, statusReason: 'requested' as const, endedAt: now, leaseId: null };
+    return { basket: await saveBasket(tx, basket, change, 'basket.cancelled'), answer: {} };
   });
   if (!isRefusal(result) && !result.replayed) await admission.release([result.basket]);
   return result;
-}
-
-/** Saves that a locked basket, whose stock has been given back, has ended. Redis is told after the commit. */
-function saveEnded(
-  tx: pg.PoolClient,
-  basket: Basket,
-  now: Date,
-  status: 'expired' | 'cancelled',
-  statusReason: 'superseded' | 'requested',
-): Promise<Basket> {
-  return saveBasket(tx, basket, { status, statusReason, endedAt: now, leaseId: null }, `basket.${status}`);
 }
 
 /**
@@ -240,10 +247,8 @@ async function moveUses(
  */
 export async function supersede(tx: pg.PoolClient, others: readonly Basket[], now: Date): Promise<Basket[]> {
   const ending = supersedable(others, now);
-  const [first] = ending;
-  if (first === undefined) return [];
   // In one statement: basket by basket, stock rows would be locked out of the order that keeps everybody from deadlock.
-  await moveStock(tx, first.shopId, takesOf(ending.flatMap(takesOfBasket)), 'release');
+  await moveStock(tx, ending.map(holdOf), 'release');
   return saveSuperseded(tx, ending, now);
 }
 
@@ -256,13 +261,16 @@ export function supersedable(others: readonly Basket[], now: Date): Basket[] {
 }
 
 /** The second half of `supersede`, for a caller who has given back what these baskets hold. */
-export async function saveSuperseded(tx: pg.PoolClient, ending: readonly Basket[], now: Date): Promise<Basket[]> {
-  const ended: Basket[] = [];
-  for (const basket of ending) ended.push(await saveEnded(tx, basket, now, 'expired', 'superseded'));
-  return ended;
+export function saveSuperseded(tx: pg.PoolClient, ending: readonly Basket[], now: Date): Promise<Basket[]> {
+  const change = { status: 'expired' as const, statusReason: 'superseded' as const, endedAt: now, leaseId: null };
+  const changes = ending.map((basket) => ({ basket, change }));
+  return saveBaskets(tx, changes, 'basket.expired');
 }
 
-/** Changes a basket and tells Redis before the answer leaves, so that what was given back can be had at once. */
+/**
+ * Changes a basket and tells Redis before the answer leaves, so that what was given back can be had at once, and the
+ * next click knows of it.
+ */
 export async function changeAndSettle(
   { pool, admission }: { pool: pg.Pool; admission: Admission },
   caller: BasketCaller,
@@ -301,6 +309,20 @@ export function takesOfBasket({ holdStockIds, holdQuantities }: Basket): StockTa
 
 /** A live basket's hold, as Redis is told of it. */
 export function holdOf(basket: Basket): SettledHold {
-  const { shopId, basketId, version, expiresAt } = basket;
-  return { shopId, basketId, version, deadline: expiresAt, takes: takesOfBasket(basket) };
+  const { shopId, basketId, version } = basket;
+  return { shopId, basketId, version, takes: takesOfBasket(basket), link: linkStateOf(basket) };
+}
+
+/** What a click on a basket's start link is decided on. */
+export function linkStateOf(basket: Basket): LinkState {
+  const { linkGeneration, expiresAt, content, customerId, linkExpiresAt, eventIds } = basket;
+  const allMayLogIn = basket.creatorMayLogIn && basket.customerSetterMayLogIn && basket.linkMinterMayLogIn;
+  return {
+    generation: linkGeneration,
+    expiresAt,
+    mode: content.linkMode,
+    mayLogIn: customerId !== null && allMayLogIn,
+    reservesAtActivation: linkExpiresAt !== null,
+    eventIds,
+  };
 }

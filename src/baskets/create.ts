@@ -18,6 +18,7 @@ import { newId } from '../platform/ids.ts';
 import type { Queryable } from '../platform/postgres.ts';
 import type { Shop, ShopCache } from '../shops/index.ts';
 import { findCards, type GivenCard, givenCards, payWith } from './cards.ts';
+import { holdOf } from './change.ts';
 import {
   countFailure,
   exhausted,
@@ -169,7 +170,7 @@ async function attempt(
   if (admitted.outcome === 'sold_out') return short(admitted.available);
   // Should this throw, the commit may have happened all the same: the provisional deadline finds out which it was.
   const committed = await deps.commit(creation);
-  if (committed.outcome === 'overloaded') {
+  if (committed === 'overloaded') {
     await deps.admission.release([creation]);
     return refuse('unavailable');
   }
@@ -197,8 +198,7 @@ async function tellRedis(
     );
   }
   if (committed.outcome === 'created') {
-    const { version, expires_at } = committed.row;
-    await admission.settle([{ ...creation, takes: heldBy(creation), version, deadline: new Date(expires_at) }]);
+    await admission.settle([holdOf(toBasket(committed.row))]);
   } else {
     await admission.release([creation]);
   }

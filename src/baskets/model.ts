@@ -45,14 +45,15 @@ const CustomerBody = Type.Object(
   strict,
 );
 
-const RevenueShare = Type.Object(
+export const RevenueShare = Type.Object(
   {
     walletRef: Type.String({ minLength: 1, maxLength: 200 }),
-    amount: Type.Number({ minimum: 0, maximum: 1_000_000_000 }),
+    amount: Type.Integer({ minimum: 0, maximum: 1_000_000_000, description: 'minor units' }),
     gatewayFeePercent: Type.Optional(Type.Number({ minimum: 0, maximum: 100 })),
   },
   strict,
 );
+export type RevenueShare = Static<typeof RevenueShare>;
 
 const LinkMode = Nullable(OneOf('page', 'redirect'));
 

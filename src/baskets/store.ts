@@ -29,97 +29,90 @@ export async function lockBaskets(
   shopId: string,
   basketIds: readonly string[],
 ): Promise<Map<string, BasketAt>> {
-  await tx.query(
-    'SELECT FROM baskets b WHERE b.shop_id = $1 AND b.basket_id = ANY($2) ORDER BY b.basket_id FOR UPDATE',
-    [shopId, basketIds],
-  );
-  const { rows } = await tx.query<{ row: BasketRow; now: Date }>(
-    `SELECT row_to_json(b) AS row, date_trunc('milliseconds', clock_timestamp()) AS now
-     FROM baskets b WHERE b.shop_id = $1 AND b.basket_id = ANY($2)`,
-    [shopId, basketIds],
-  );
+  // Sent together, but a statement each: the second must begin when the locks are had.
+  const [, { rows }] = await Promise.all([
+    tx.query('SELECT FROM baskets b WHERE b.shop_id = $1 AND b.basket_id = ANY($2) ORDER BY b.basket_id FOR UPDATE', [
+      shopId,
+      basketIds,
+    ]),
+    tx.query<{ row: BasketRow; now: Date }>(
+      `SELECT row_to_json(b) AS row, date_trunc('milliseconds', clock_timestamp()) AS now
+       FROM baskets b WHERE b.shop_id = $1 AND b.basket_id = ANY($2)`,
+      [shopId, basketIds],
+    ),
+  ]);
   return new Map(rows.map(({ row, now }) => [row.basket_id, { basket: toBasket(row), now }]));
 }
 
-/** What a change of a basket may touch. Lines and hold change in a transaction that changes stock with them. */
-type Changeable = Pick<
-  Basket,
-  | 'status'
-  | 'statusReason'
-  | 'customerId'
-  | 'reference'
-  | 'orderId'
-  | 'holdStockIds'
-  | 'holdQuantities'
-  | 'eventIds'
-  | 'lines'
-  | 'lastLineNumber'
-  | 'codes'
-  | 'giftCards'
-  | 'content'
-  | 'linkGeneration'
-  | 'waiting'
-  | 'lifetimeEndsAt'
-  | 'extensionsLeft'
-  | 'customerSetterMayLogIn'
-  | 'linkMinterMayLogIn'
-  | 'sessionId'
-  | 'sessionIssuedAt'
-  | 'sessionCustomerId'
-  | 'leaseId'
-  | 'expiresAtBeforeCheckout'
-  | 'expiresAt'
-  | 'activatedAt'
-  | 'completedAt'
-  | 'endedAt'
-  | 'refundedAt'
-  | 'late'
-  | 'completionRefused'
->;
+/** A basket that nobody else worked on, locked now, with the status of each event that it is for. */
+export type FreeBasket = BasketAt & { eventStatuses: string[] };
 
-const changeableColumns = `status = $3, status_reason = $4, customer_id = $5, reference = $6, order_id = $7, content = $8,
-  link_generation = $9, lifetime_ends_at = $10, customer_setter_may_log_in = $11, link_minter_may_log_in = $12,
-  session_id = $13, session_issued_at = $14, session_customer_id = $15, lease_id = $16,
-  expires_at_before_checkout = $17, expires_at = $18, activated_at = $19, completed_at = $20, ended_at = $21,
-  late = $22, completion_refused = $23, hold_stock_ids = $24, hold_quantities = $25, event_ids = $26, lines = $27,
-  last_line_number = $28, extensions_left = $29, refunded_at = $30, codes = $31, waiting = $32, gift_cards = $33`;
+/**
+ * Locks those of the named baskets that nobody else has locked, in the caller's transaction, and gives them as their rows
+ * say, by `shopId/basketId`. It waits for nobody, so the order does not matter, and the time of the statement will do.
+ */
+export async function lockFreeBaskets(
+  tx: Queryable,
+  names: readonly { shopId: string; basketId: string }[],
+): Promise<Map<string, FreeBasket>> {
+  const { rows } = await tx.query<{ row: BasketRow; now: Date; eventStatuses: string[] }>(
+    `SELECT row_to_json(b) AS row, date_trunc('milliseconds', clock_timestamp()) AS now, ARRAY(
+       SELECT e.status FROM events e WHERE e.shop_id = b.shop_id AND e.event_id = ANY(b.event_ids)
+     ) AS "eventStatuses"
+     FROM baskets b WHERE (b.shop_id, b.basket_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+     FOR UPDATE OF b SKIP LOCKED`,
+    [names.map(({ shopId }) => shopId), names.map(({ basketId }) => basketId)],
+  );
+  return new Map(
+    rows.map(({ row, ...found }) => [`${row.shop_id}/${row.basket_id}`, { ...found, basket: toBasket(row) }]),
+  );
+}
 
-function changeableValues(basket: Basket): unknown[] {
-  return [
-    basket.shopId,
-    basket.basketId,
-    basket.status,
-    basket.statusReason,
-    basket.customerId,
-    basket.reference,
-    basket.orderId,
-    JSON.stringify(basket.content),
-    basket.linkGeneration,
-    basket.lifetimeEndsAt,
-    basket.customerSetterMayLogIn,
-    basket.linkMinterMayLogIn,
-    basket.sessionId,
-    basket.sessionIssuedAt,
-    basket.sessionCustomerId,
-    basket.leaseId,
-    basket.expiresAtBeforeCheckout,
-    basket.expiresAt,
-    basket.activatedAt,
-    basket.completedAt,
-    basket.endedAt,
-    basket.late,
-    basket.completionRefused,
-    basket.holdStockIds,
-    basket.holdQuantities,
-    basket.eventIds,
-    JSON.stringify(basket.lines),
-    basket.lastLineNumber,
-    basket.extensionsLeft,
-    basket.refundedAt,
-    JSON.stringify(basket.codes),
-    basket.waiting,
-    JSON.stringify(basket.giftCards),
-  ];
+/**
+ * What a change of a basket may touch, with its column and type. Lines and hold change in a transaction that changes stock
+ * with them.
+ */
+const changeable = {
+  status: ['status', 'text'],
+  statusReason: ['status_reason', 'text'],
+  customerId: ['customer_id', 'text'],
+  reference: ['reference', 'text'],
+  orderId: ['order_id', 'text'],
+  holdStockIds: ['hold_stock_ids', 'text[]'],
+  holdQuantities: ['hold_quantities', 'integer[]'],
+  eventIds: ['event_ids', 'text[]'],
+  lines: ['lines', 'json'],
+  lastLineNumber: ['last_line_number', 'integer'],
+  codes: ['codes', 'json'],
+  giftCards: ['gift_cards', 'json'],
+  content: ['content', 'json'],
+  linkGeneration: ['link_generation', 'bigint'],
+  waiting: ['waiting', 'boolean'],
+  lifetimeEndsAt: ['lifetime_ends_at', 'timestamptz'],
+  extensionsLeft: ['extensions_left', 'integer'],
+  customerSetterMayLogIn: ['customer_setter_may_log_in', 'boolean'],
+  linkMinterMayLogIn: ['link_minter_may_log_in', 'boolean'],
+  sessionId: ['session_id', 'bytea'],
+  sessionIssuedAt: ['session_issued_at', 'timestamptz'],
+  sessionCustomerId: ['session_customer_id', 'text'],
+  leaseId: ['lease_id', 'text'],
+  expiresAtBeforeCheckout: ['expires_at_before_checkout', 'timestamptz'],
+  expiresAt: ['expires_at', 'timestamptz'],
+  activatedAt: ['activated_at', 'timestamptz'],
+  completedAt: ['completed_at', 'timestamptz'],
+  endedAt: ['ended_at', 'timestamptz'],
+  refundedAt: ['refunded_at', 'timestamptz'],
+  late: ['late', 'boolean'],
+  completionRefused: ['completion_refused', 'boolean'],
+} as const satisfies Partial<Record<keyof Basket, readonly [column: string, type: string]>>;
+
+type Changeable = Pick<Basket, keyof typeof changeable>;
+const changeableFields = Object.keys(changeable) as (keyof Changeable)[];
+
+/** A value as an element of an array of texts. Ids have no character that an array would write otherwise than JSON. */
+function written(value: unknown, type: string): unknown {
+  if (type === 'json') return JSON.stringify(value);
+  return Array.isArray(value) ? `{${value.map((element) => JSON.stringify(element)).join(',')}}` : value;
 }
 
 /**
@@ -129,38 +122,66 @@ function changeableValues(basket: Basket): unknown[] {
 const nextVersion = `b.version + CASE
   WHEN b.status IN ('open', 'activated', 'checkout') AND b.expires_at <= clock_timestamp() THEN 2 ELSE 1 END`;
 
+/** A change of a locked basket. */
+type BasketChange = { basket: Basket; change: Partial<Changeable> };
+
 /**
- * Saves a change of a locked basket together with its outbox row, and gives the basket as it now is. `type` is the
- * event that goes out; null when nothing changed that the basket shows (a newer session, say): then version and
- * sequence stay.
+ * Saves changes of locked baskets together with their outbox rows, and gives the baskets as they now are, in the same
+ * order. `type` is the event that goes out of each; null when nothing changed that the baskets show (a newer session,
+ * say): then version and sequence stay.
  */
+export async function saveBaskets(
+  tx: Queryable,
+  changes: readonly BasketChange[],
+  type: `basket.${string}` | null,
+): Promise<Basket[]> {
+  if (changes.length === 0) return [];
+  const baskets = changes.map(({ basket, change }) => ({ ...basket, ...change }));
+  const fields = changeableFields.filter((field) => changes.some(({ change }) => field in change));
+  const columns = fields.map((field) => changeable[field]);
+  const assignments = columns.map(([column, as]) => `${column} = c.${column}::${as}`);
+  const from = `FROM unnest($1::text[], $2::text[]${fields.map((_, at) => `, $${at + 3}::text[]`).join('')})
+      AS c(shop_id, basket_id${columns.map(([column]) => `, ${column}`).join('')})
+    WHERE b.shop_id = c.shop_id AND b.basket_id = c.basket_id`;
+  const values = [
+    baskets.map(({ shopId }) => shopId),
+    baskets.map(({ basketId }) => basketId),
+    ...fields.map((field) => baskets.map((basket) => written(basket[field], changeable[field][1]))),
+  ];
+  const { rows } =
+    type === null
+      ? await tx.query<{ row: BasketRow }>(
+          `UPDATE baskets b SET ${assignments.join(', ')} ${from} RETURNING row_to_json(b) AS row`,
+          values,
+        )
+      : await tx.query<{ row: BasketRow }>(
+          `WITH changed AS (
+             UPDATE baskets b SET ${[...assignments, `version = ${nextVersion}`].join(', ')}, sequence = b.sequence + 1,
+               updated_at = date_trunc('milliseconds', now())
+             ${from} RETURNING b.*
+           ),
+           announced AS (${announceBaskets('changed', `$${values.length + 1}`)} RETURNING data)
+           SELECT data AS row FROM announced`,
+          [...values, type],
+        );
+  const saved = new Map(rows.map(({ row }) => [`${row.shop_id}/${row.basket_id}`, toBasket(row)]));
+  return baskets.map(({ shopId, basketId }) => {
+    const basket = saved.get(`${shopId}/${basketId}`);
+    if (basket === undefined) throw new Error('a locked basket is gone');
+    return basket;
+  });
+}
+
+/** The same of one basket. */
 export async function saveBasket(
   tx: Queryable,
   basket: Basket,
   change: Partial<Changeable>,
   type: `basket.${string}` | null,
 ): Promise<Basket> {
-  const values = changeableValues({ ...basket, ...change });
-  const { rows } =
-    type === null
-      ? await tx.query<{ row: BasketRow }>(
-          `UPDATE baskets b SET ${changeableColumns} WHERE b.shop_id = $1 AND b.basket_id = $2
-           RETURNING row_to_json(b) AS row`,
-          values,
-        )
-      : await tx.query<{ row: BasketRow }>(
-          `WITH changed AS (
-             UPDATE baskets b SET ${changeableColumns}, version = ${nextVersion}, sequence = b.sequence + 1,
-               updated_at = date_trunc('milliseconds', now())
-             WHERE b.shop_id = $1 AND b.basket_id = $2 RETURNING b.*
-           ),
-           announced AS (${announceBaskets('changed', `$${values.length + 1}`)})
-           SELECT row_to_json(changed) AS row FROM changed`,
-          [...values, type],
-        );
-  const [saved] = rows;
-  if (!saved) throw new Error('a locked basket is gone');
-  return toBasket(saved.row);
+  const [saved] = await saveBaskets(tx, [{ basket, change }], type);
+  if (saved === undefined) throw new Error('a change gave no basket');
+  return saved;
 }
 
 /** The columns of a new basket; those that are left out have their defaults. */
@@ -326,7 +347,28 @@ export type BasketFilter = {
   updatedAfter: string | null;
 };
 
-/** One page of a shop's baskets, newest first, after the basket `before`. */
+const overdue = `(b.status IN ('open', 'activated', 'checkout') AND b.expires_at <= now())`;
+
+/** The SQL of each filter, of which `value` is the parameter. */
+const filters: Record<keyof BasketFilter | 'before', (value: string) => string> = {
+  before: (value) => `b.basket_id < ${value} COLLATE "C"`,
+  partner: (value) => `b.partner = ${value}`,
+  // An index has the live ones of customers, another those that have ended.
+  customerId: (value) => `b.customer_id = ${value}
+    AND (b.status IN ('open', 'activated', 'checkout') OR b.status IN ('completed', 'expired', 'cancelled'))`,
+  status: (value) => `CASE WHEN ${overdue} THEN 'expired' ELSE b.status END = ${value}`,
+  reference: (value) => `b.reference = ${value}`,
+  // The order has an index, and is of one basket.
+  orderId: (value) => `b.order_id = ${value}
+    AND b.basket_id = (SELECT o.basket_id FROM orders o WHERE o.shop_id = $1 AND o.order_id = ${value})`,
+  campaign: (value) => `b.campaign = ${value}`,
+  updatedAfter: (value) => `CASE WHEN ${overdue} THEN b.expires_at ELSE b.updated_at END > ${value}`,
+};
+
+/**
+ * One page of a shop's baskets, newest first, after the basket `before`. The statement has the filters alone that are asked
+ * for: with all of them, each switched off by a null, a plan that serves every call would use no index.
+ */
 export async function listBaskets(
   db: Queryable,
   shopId: string,
@@ -334,33 +376,17 @@ export async function listBaskets(
   before: string | null,
   limit: number,
 ): Promise<BasketAt[]> {
+  const asked = { ...filter, before };
+  const values: unknown[] = [shopId, limit];
+  const conditions = Object.entries(filters).flatMap(([name, sql]) => {
+    const value = asked[name as keyof typeof filters];
+    return value === null ? [] : [`AND ${sql(`$${values.push(value)}`)}`];
+  });
   const { rows } = await db.query<{ row: BasketRow; now: Date }>(
     `SELECT row_to_json(b) AS row, ${nowMs} FROM baskets b
-     CROSS JOIN LATERAL (
-       SELECT b.status IN ('open', 'activated', 'checkout') AND b.expires_at <= now() AS overdue
-     ) AS o
-     WHERE b.shop_id = $1
-       AND ($2::text IS NULL OR b.partner = $2)
-       AND ($3::text IS NULL OR b.customer_id = $3)
-       AND ($4::text IS NULL OR CASE WHEN o.overdue THEN 'expired' ELSE b.status END = $4)
-       AND ($5::text IS NULL OR b.reference = $5)
-       AND ($6::text IS NULL OR b.order_id = $6)
-       AND ($7::text IS NULL OR b.campaign = $7)
-       AND ($8::timestamptz IS NULL OR CASE WHEN o.overdue THEN b.expires_at ELSE b.updated_at END > $8)
-       AND ($9::text IS NULL OR b.basket_id < $9 COLLATE "C")
-     ORDER BY b.basket_id DESC LIMIT $10`,
-    [
-      shopId,
-      filter.partner,
-      filter.customerId,
-      filter.status,
-      filter.reference,
-      filter.orderId,
-      filter.campaign,
-      filter.updatedAfter,
-      before,
-      limit,
-    ],
+     WHERE b.shop_id = $1 ${conditions.join(' ')}
+     ORDER BY b.basket_id DESC LIMIT $2`,
+    values,
   );
   return rows.map(({ row, now }) => ({ basket: asOf(toBasket(row), now), now }));
 }
@@ -424,4 +450,40 @@ export async function liveBasketIdsOf(db: Queryable, shopId: string, customerId:
 /** Locks a customer until the transaction ends: the first lock of whoever works on several baskets of one customer. */
 export async function lockCustomer(tx: Queryable, shopId: string, customerId: string): Promise<void> {
   await tx.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`${shopId}/${customerId}`]);
+}
+
+/** A basket that is to be its customer's only one. */
+type OnlyBasket = { shopId: string; basketId: string; customerId: string };
+
+/**
+ * Locks customers as lockCustomer does, but waits for nobody. Gives those baskets, by `shopId/basketId`, whose customer is
+ * locked now and has no other live basket, but for those that wait.
+ */
+export async function lockLoneCustomers(tx: Queryable, baskets: readonly OnlyBasket[]): Promise<Set<string>> {
+  if (baskets.length === 0) return new Set();
+  const columns = [
+    baskets.map(({ shopId }) => shopId),
+    baskets.map(({ basketId }) => basketId),
+    baskets.map(({ customerId }) => customerId),
+  ];
+  const given = 'unnest($1::text[], $2::text[], $3::text[]) AS g(shop_id, basket_id, customer_id)';
+  const name = `g.shop_id || '/' || g.basket_id AS name`;
+  // Sent together, but a statement each: others are looked for when the locks are had.
+  const [locked, lone] = await Promise.all([
+    tx.query<{ name: string }>(
+      `SELECT ${name} FROM ${given}
+       WHERE pg_try_advisory_xact_lock(hashtextextended(g.shop_id || '/' || g.customer_id, 0))`,
+      columns,
+    ),
+    tx.query<{ name: string }>(
+      `SELECT ${name} FROM ${given} WHERE NOT EXISTS (
+         SELECT FROM baskets b
+         WHERE b.shop_id = g.shop_id AND b.customer_id = g.customer_id AND b.basket_id <> g.basket_id
+           AND b.status IN ('open', 'activated', 'checkout') AND b.expires_at > now() AND NOT b.waiting
+       )`,
+      columns,
+    ),
+  ]);
+  const names = new Set(locked.rows.map((row) => row.name));
+  return new Set(lone.rows.flatMap((row) => (names.has(row.name) ? [row.name] : [])));
 }

@@ -9,7 +9,18 @@ import { type Openings, type RecordedChange, readChanges, readOpenings } from '.
 const { status, statusReason } = BasketAnswer.properties;
 
 const TimelineEntry = Type.Object({
-  type: OneOf('created', 'opened', 'activated', 'edited', 'extended', 'updated', 'checkout', 'ended', 'refunded'),
+  type: OneOf(
+    'created',
+    'opened',
+    'activated',
+    'edited',
+    'extended',
+    'updated',
+    'authenticated',
+    'checkout',
+    'ended',
+    'refunded',
+  ),
   at: Type.String({ ...Time, description: 'When; of openings, the first' }),
   checkout: Type.Optional(OneOf('started', 'left', 'failed')),
   status: Type.Optional(status),
@@ -57,6 +68,8 @@ function entryOfChange(change: RecordedChange): TimelineEntry {
       return { type: 'created', at };
     case 'basket.activated':
       return { type: 'activated', at };
+    case 'basket.authenticated':
+      return { type: 'authenticated', at };
     case 'basket.checkout_started':
       return { type: 'checkout', at, checkout: 'started' };
     case 'basket.checkout_failed':

@@ -19,6 +19,8 @@ import { putEvent, putItems, putPool, readEvents, readItems, readPools, readStoc
 export type CatalogueDeps = {
   pool: pg.Pool;
   stock: StockKeeper;
+  /** Lets no click lead to the baskets of an event that is not to be sold. */
+  stopEvent: (shopId: string, eventId: string) => Promise<void>;
   /** Ends the live baskets of a cancelled event; runs again later if it is interrupted. */
   endBasketsOfEvent: (shopId: string, eventId: string) => Promise<void>;
 };
@@ -53,8 +55,10 @@ export async function changeEvent(
   };
   const result = await withTransaction(deps.pool, (tx) => runOnce(tx, key, () => work(tx)));
   if (isRefusal(result)) return result;
+  const event = result.answer as EventAnswer;
+  if (event.status !== 'scheduled') await deps.stopEvent(shopId, eventId);
   if (cancelled) await deps.endBasketsOfEvent(shopId, eventId);
-  return { event: result.answer as EventAnswer, replayed: result.replayed };
+  return { event, replayed: result.replayed };
 }
 
 /**
@@ -70,57 +74,7 @@ export async function changeItems(
 ): Promise<null | Refusal> {
   if ((await readShop(deps.pool, shopId)) === null) return refuse('not_found');
   try {
-    const result = await withTransaction<{ stockIds: string[] } | Refusal>(deps.pool, async (tx) => {
-      const before = await readItems(tx, shopId, itemIds, 'lock');
-      const own = await deps.stock.availability(
-        tx,
-        shopId,
-        [...before.values()].map(({ stockId }) => stockId),
-      );
-      const written = change(
-        new Map(
-          [...before].map(([itemId, item]) => [
-            itemId,
-            {
-              ...item,
-              taxRate: item.taxRateTenThousandths / 10_000,
-              capacity: item.poolId === null ? (own.get(item.stockId)?.capacity ?? null) : null,
-              saleStartsAt: item.saleStartsAt?.toISOString() ?? null,
-              saleEndsAt: item.saleEndsAt?.toISOString() ?? null,
-            },
-          ]),
-        ),
-      );
-      if (isRefusal(written)) return written;
-
-      const missing = await missingReferences(tx, shopId, [...written.values()]);
-      if (missing) return missing;
-      const rows = [];
-      for (const [itemId, item] of written) {
-        const taxRateTenThousandths = taxRateToTenThousandths(item.taxRate);
-        if (taxRateTenThousandths === null) return invalid(itemId, '/taxRate', 'may have four decimals at most');
-        if (item.poolId !== null && item.capacity !== null) {
-          return invalid(itemId, '/capacity', 'must be null for an item that draws on a pool');
-        }
-        const stockId = item.poolId === null ? `item:${itemId}` : `pool:${item.poolId}`;
-        rows.push({ ...item, itemId, stockId, taxRateTenThousandths });
-      }
-
-      const stockIds = new Set([...before.values(), ...rows].map(({ stockId }) => stockId));
-      const stock = await deps.stock.lock(tx, shopId, [...stockIds]);
-      for (const { itemId, stockId } of rows) {
-        const old = before.get(itemId)?.stockId ?? stockId;
-        const inUse = stock.get(old);
-        if (old !== stockId && inUse && inUse.held + inUse.sold > 0) return refuse('pool_in_use');
-      }
-      const capacities = rows
-        .filter(({ poolId }) => poolId === null)
-        .map((row) => [row.stockId, row.capacity] as const);
-      const refusal = await deps.stock.setCapacities(tx, shopId, new Map(capacities));
-      if (refusal) return refusal;
-      await putItems(tx, shopId, rows);
-      return { stockIds: [...stockIds] };
-    });
+    const result = await withTransaction(deps.pool, (tx) => changeItemsIn(tx, deps.stock, shopId, itemIds, change));
     if (isRefusal(result)) return result;
     await deps.stock.tellRedis(shopId, result.stockIds);
     return null;
@@ -128,6 +82,67 @@ export async function changeItems(
     if (hasSqlState(error, sqlState.uniqueViolation)) return refuse('package_id_used');
     throw error;
   }
+}
+
+/**
+ * The same in the caller's transaction, in a shop that there is. Locks the items, their events and then stock. Gives the
+ * stock rows that Redis is to be told of after the commit. Refusals: as changeItems, but for a packageId that is used:
+ * there Postgres' unique violation is thrown.
+ */
+export async function changeItemsIn(
+  tx: pg.PoolClient,
+  stock: StockKeeper,
+  shopId: string,
+  itemIds: readonly string[],
+  change: (items: Map<string, WrittenItem>) => Map<string, WrittenItem> | Refusal,
+): Promise<{ stockIds: string[] } | Refusal> {
+  const before = await readItems(tx, shopId, itemIds, 'lock');
+  const own = await stock.availability(
+    tx,
+    shopId,
+    [...before.values()].map(({ stockId }) => stockId),
+  );
+  const written = change(
+    new Map(
+      [...before].map(([itemId, item]) => [
+        itemId,
+        {
+          ...item,
+          taxRate: item.taxRateTenThousandths / 10_000,
+          capacity: item.poolId === null ? (own.get(item.stockId)?.capacity ?? null) : null,
+          saleStartsAt: item.saleStartsAt?.toISOString() ?? null,
+          saleEndsAt: item.saleEndsAt?.toISOString() ?? null,
+        },
+      ]),
+    ),
+  );
+  if (isRefusal(written)) return written;
+
+  const missing = await missingReferences(tx, shopId, [...written.values()]);
+  if (missing) return missing;
+  const rows = [];
+  for (const [itemId, item] of written) {
+    const taxRateTenThousandths = taxRateToTenThousandths(item.taxRate);
+    if (taxRateTenThousandths === null) return invalid(itemId, '/taxRate', 'may have four decimals at most');
+    if (item.poolId !== null && item.capacity !== null) {
+      return invalid(itemId, '/capacity', 'must be null for an item that draws on a pool');
+    }
+    const stockId = item.poolId === null ? `item:${itemId}` : `pool:${item.poolId}`;
+    rows.push({ ...item, itemId, stockId, taxRateTenThousandths });
+  }
+
+  const stockIds = new Set([...before.values(), ...rows].map(({ stockId }) => stockId));
+  const rowsOfStock = await stock.lock(tx, shopId, [...stockIds]);
+  for (const { itemId, stockId } of rows) {
+    const old = before.get(itemId)?.stockId ?? stockId;
+    const inUse = rowsOfStock.get(old);
+    if (old !== stockId && inUse && inUse.held + inUse.sold > 0) return refuse('pool_in_use');
+  }
+  const capacities = rows.filter(({ poolId }) => poolId === null).map((row) => [row.stockId, row.capacity] as const);
+  const refusal = await stock.setCapacities(tx, shopId, new Map(capacities));
+  if (refusal) return refusal;
+  await putItems(tx, shopId, rows);
+  return { stockIds: [...stockIds] };
 }
 
 async function missingReferences(tx: pg.PoolClient, shopId: string, items: WrittenItem[]): Promise<Refusal | null> {

@@ -1,3 +1,4 @@
+export { changeItemsIn } from './changes.ts';
 export {
   type CodeType,
   type CodeWithTerms,
@@ -9,6 +10,20 @@ export {
 export { readCodes } from './codes/store.ts';
 export { type GiftCard, plainNumber, stockIdOfCard } from './gift-cards/model.ts';
 export { addEntries, findCard, readGivenBack } from './gift-cards/store.ts';
-export type { Availability, SellableItem, StockKeeper } from './model.ts';
+export type { Availability, Item, Pool, SellableItem, ShopEvent, StockKeeper, WrittenItem } from './model.ts';
 export { catalogueRoutes } from './routes.ts';
-export { eventsToEnd, type ItemCache, markBasketsEnded, openItemCache, readEvents, readSellable } from './store.ts';
+export {
+  eventsToEnd,
+  findItemOfPackage,
+  freePackageIds,
+  type ItemCache,
+  listEvents,
+  listPackages,
+  listPools,
+  markBasketsEnded,
+  openItemCache,
+  type PackageItem,
+  readEvents,
+  readItems,
+  readSellable,
+} from './store.ts';

@@ -34,11 +34,22 @@ export async function readEvents(
   eventIds: readonly string[],
   lock: 'lock' | 'share' | 'no lock' = 'no lock',
 ): Promise<Map<string, ShopEvent>> {
+  // A click and an activation ask this of every basket, also of those that are of no event.
+  if (eventIds.length === 0) return new Map();
   const { rows } = await db.query<EventRow>(
     `SELECT ${eventColumns} FROM events WHERE shop_id = $1 AND event_id = ANY($2) ORDER BY event_id ${eventLocks[lock]}`,
     [shopId, eventIds],
   );
   return new Map(rows.map((row) => [row.event_id, toEvent(row)]));
+}
+
+/** All events of a shop, in the order of their creation. */
+export async function listEvents(db: Queryable, shopId: string): Promise<ShopEvent[]> {
+  const { rows } = await db.query<EventRow>(
+    `SELECT ${eventColumns} FROM events WHERE shop_id = $1 ORDER BY created_at, event_id`,
+    [shopId],
+  );
+  return rows.map(toEvent);
 }
 
 /** Creates or replaces an event. */
@@ -148,6 +159,42 @@ export async function readItems(
   return new Map(rows.map((row) => [row.item_id, toItem(row)]));
 }
 
+/** The id of the item that a web store sells under this number, or null. */
+export async function findItemOfPackage(db: Queryable, shopId: string, packageId: number): Promise<string | null> {
+  const { rows } = await db.query<{ item_id: string }>(
+    'SELECT item_id FROM items WHERE shop_id = $1 AND package_id = $2',
+    [shopId, packageId],
+  );
+  return rows[0]?.item_id ?? null;
+}
+
+/** An item that a web store sells. */
+export type PackageItem = Item & { packageId: number };
+
+const isPackage = (item: Item): item is PackageItem => item.packageId !== null;
+
+/** The packages of a shop, in the order of their numbers, without those whose itemIds begin with `hiddenPrefix`. */
+export async function listPackages(db: Queryable, shopId: string, hiddenPrefix: string): Promise<PackageItem[]> {
+  // Two ranges of the primary key, so that what is hidden is not read: no character of an itemId sorts after the tilde.
+  const { rows } = await db.query<ItemRow>(
+    `SELECT ${itemColumns} FROM items i
+     WHERE i.shop_id = $1 AND i.package_id IS NOT NULL AND (i.item_id < $2 OR i.item_id > $2 || '~')
+     ORDER BY i.package_id`,
+    [shopId, hiddenPrefix],
+  );
+  return rows.map(toItem).filter(isPackage);
+}
+
+/** Those of some numbers that no item has as its packageId. */
+export async function freePackageIds(db: Queryable, shopId: string, packageIds: readonly number[]): Promise<number[]> {
+  const { rows } = await db.query<{ id: number }>(
+    `SELECT c.id FROM unnest($2::int[]) AS c(id)
+     WHERE NOT EXISTS (SELECT FROM items i WHERE i.shop_id = $1 AND i.package_id = c.id)`,
+    [shopId, packageIds],
+  );
+  return rows.map(({ id }) => id);
+}
+
 /** One page of items, newest first, after the item at `position` (created, id). */
 export async function listItems(
   db: Queryable,
@@ -219,6 +266,15 @@ export async function readPools(db: Queryable, shopId: string, poolIds: readonly
     [shopId, poolIds],
   );
   return new Map(rows.map((row) => [row.pool_id, toPool(row)]));
+}
+
+/** All pools of a shop, in the order of their creation. */
+export async function listPools(db: Queryable, shopId: string): Promise<Pool[]> {
+  const { rows } = await db.query<PoolRow>(
+    'SELECT pool_id, name, created_at, updated_at FROM pools WHERE shop_id = $1 ORDER BY created_at, pool_id',
+    [shopId],
+  );
+  return rows.map(toPool);
 }
 
 /** Notes an adjustment of a capacity, and what it came to. */

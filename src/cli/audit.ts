@@ -67,7 +67,7 @@ const rules: readonly { rule: string; broken: string }[] = [
         SELECT b.shop_id, b.basket_id, t.stock_id, t.quantity
         FROM baskets b, unnest(b.hold_stock_ids, b.hold_quantities) AS t(stock_id, quantity)
       )
-      SELECT * FROM line l FULL JOIN hold h USING (shop_id, basket_id, stock_id)
+      SELECT shop_id, basket_id, stock_id, l.quantity AS of_lines, h.quantity AS held FROM line l FULL JOIN hold h USING (shop_id, basket_id, stock_id)
       WHERE l.quantity IS DISTINCT FROM h.quantity`,
   },
   {
@@ -134,7 +134,7 @@ const rules: readonly { rule: string; broken: string }[] = [
   {
     rule: 'the changes of a basket are numbered in the order of its sequence',
     broken: `
-      SELECT * FROM (
+      SELECT o.shop_id, o.subject_id, o.sequence, o.change_number, o.change_number_before FROM (
         SELECT shop_id, subject_id, sequence, change_number, lag(change_number) OVER before AS change_number_before
         FROM outbox WINDOW before AS (PARTITION BY shop_id, subject_id ORDER BY sequence)
       ) o WHERE change_number <= change_number_before`,
@@ -180,7 +180,7 @@ export type Acknowledged = { shopId: string; basketId: string; orderId: string |
 /** Lists the acknowledged baskets and orders that Postgres does not have. */
 export async function auditAcknowledged(db: Queryable, acknowledged: readonly Acknowledged[]): Promise<Finding[]> {
   const { rows } = await db.query<Record<string, unknown>>(
-    `SELECT a.* FROM unnest($1::text[], $2::text[], $3::text[]) AS a(shop_id, basket_id, order_id)
+    `SELECT a.shop_id, a.basket_id, a.order_id FROM unnest($1::text[], $2::text[], $3::text[]) AS a(shop_id, basket_id, order_id)
      LEFT JOIN baskets b ON b.shop_id = a.shop_id AND b.basket_id = a.basket_id
      WHERE b.basket_id IS NULL OR (a.order_id IS NOT NULL AND b.order_id IS DISTINCT FROM a.order_id)`,
     [

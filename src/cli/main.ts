@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { startProblem } from '../config.ts';
+import { runPrune } from './prune.ts';
 import { runReconcile } from './reconcile.ts';
 import { makeToken } from './token.ts';
 
@@ -9,6 +10,11 @@ const usage = `npx basketlink <command>
   reconcile --check   checks the books: stock against baskets, orders, outbox, Redis against Postgres; changes nothing
 
 Both read DATABASE_URL and REDIS_URL, and exit with 1 when something differs.
+
+  prune --older-than-days <31 or more> [--dry-run]
+
+Removes what came to nothing so long ago: expired and cancelled baskets with all that is kept of them, idempotency keys and
+spent confirmation tokens. It reads DATABASE_URL; with --dry-run it only says how much it is.
 
   token --shop <id> --scope "baskets:read baskets:write" [--partner <id>] [--sub <text>] [--ttl-seconds 3600]
 
@@ -22,6 +28,8 @@ const options = {
   partner: { type: 'string' },
   sub: { type: 'string' },
   'ttl-seconds': { type: 'string' },
+  'older-than-days': { type: 'string' },
+  'dry-run': { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
 } as const;
 
@@ -34,6 +42,11 @@ async function main(): Promise<number> {
     return 0;
   }
   if (command === 'reconcile' && others.length === 0) return runReconcile(process.env, values.check, print);
+  if (command === 'prune' && others.length === 0) {
+    const { 'older-than-days': olderThanDays, 'dry-run': dryRun } = values;
+    await runPrune(process.env, { olderThanDays, dryRun }, print);
+    return 0;
+  }
   if (command === 'token' && others.length === 0) {
     print(await makeToken(process.env, { ...values, ttlSeconds: values['ttl-seconds'] }));
     return 0;

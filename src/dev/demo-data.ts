@@ -12,6 +12,7 @@ export async function setUpDemoShop(apiUrl: string, token: string, shopId: strin
       errorUrl: `${shopUrl}/basket/problem`,
     },
     allowedRedirectOrigins: [shopUrl],
+    tebex: { enabled: true },
   });
   await put('/v1/events/midsummer', {
     name: 'A Midsummer Night’s Dream',
@@ -28,6 +29,7 @@ export async function setUpDemoShop(apiUrl: string, token: string, shopId: strin
         taxRate: 0.2,
         capacity: 100,
         maxPerBasket: 8,
+        packageId: 101,
       },
       {
         itemId: 'circle-adult',
@@ -45,7 +47,7 @@ export async function setUpDemoShop(apiUrl: string, token: string, shopId: strin
         taxRate: 0.2,
         poolId: 'circle',
       },
-      { itemId: 'programme', name: 'Programme', price: 600 },
+      { itemId: 'programme', name: 'Programme', price: 600, packageId: 102 },
       {
         itemId: 'backstage',
         name: 'Backstage tour',

@@ -3,14 +3,20 @@ import {
   type Activation,
   asOf,
   type Basket,
+  type ChangeRequest,
+  type Free,
   holdOf,
+  linkStateOf,
   liveBasketIdsOf,
   lockBaskets,
   lockCustomer,
+  lockLoneCustomers,
+  openChangeQueue,
   readBasket,
   readSnapshot,
   sameCode,
   saveBasket,
+  saveBaskets,
   saveSuperseded,
   supersedable,
   supersede,
@@ -25,7 +31,7 @@ import { type ClickedEvent, linkChecks, logsIn, outerExpiry } from '../links/ind
 import type { Keyring } from '../platform/crypto.ts';
 import { withTransaction } from '../platform/postgres.ts';
 import { type Shop, type ShopCache, withParameters } from '../shops/index.ts';
-import { isSpent, spend } from './store.ts';
+import { readSpent, spend } from './store.ts';
 import { type Confirmation, confirmationTtlMs, readConfirmation, readSession, writeSession } from './tokens.ts';
 
 /** What redemption works with. */
@@ -35,6 +41,7 @@ export type RedeemDeps = {
   admission: Admission;
   confirmationKeys: Keyring;
   sessionKeys: Keyring;
+  redeemTogether: ReturnType<typeof openRedemptionQueue>;
 };
 
 /** What a shop front end says when it redeems a token. */
@@ -69,9 +76,12 @@ type Attempt = {
   confirmation: Confirmation;
   now: Date;
   basket: Basket;
-  events: ClickedEvent[];
+  events: readonly Pick<ClickedEvent, 'status'>[];
   spent: boolean;
 };
+
+/** A request to redeem a token that is one of the shop's. */
+type Redemption = ChangeRequest & { shop: Shop; redeem: RedeemRequest; confirmation: Confirmation };
 
 /**
  * The checks of a redemption, in the order in which they are made: the first that fails is the answer. All of them are
@@ -123,15 +133,13 @@ export async function redeemConfirmation(
   if (confirmation === null || confirmation.shopNumber !== shop.shopNumber) {
     return notOurs(shop);
   }
-  const session = request.sessionToken === null ? null : await readSession(deps, request.sessionToken);
-  const owns = (basket: Basket) =>
-    session?.basketId === basket.basketId && basket.sessionId !== null && session.sessionId.equals(basket.sessionId);
-
-  const result = await withTransaction<Done | Refusal>(
-    deps.pool,
-    (tx) => redeemIn(tx, shop, caller, request, confirmation, key, owns),
-    (outcome) => !isRefusal(outcome) || outcome.refused === 'customer_mismatch',
-  );
+  const { basketId } = confirmation;
+  const conditions = { key, ifMatch: undefined };
+  const together = await deps.redeemTogether({ caller, basketId, conditions, shop, redeem: request, confirmation });
+  if (together === 'overloaded') return refuse('unavailable');
+  const result = together
+    ? { ...together.answer, ...together, ended: [] }
+    : await redeemAlone(deps, shop, caller, request, confirmation, key);
   if (isRefusal(result)) return result;
 
   const { basket, ended } = result;
@@ -150,6 +158,83 @@ export async function redeemConfirmation(
     now: result.now,
     replayed: result.replayed,
   };
+}
+
+/**
+ * Group commit of redemptions as nearly all are: the first of a basket that holds its stock, for a customer who has no
+ * other basket.
+ */
+export function openRedemptionQueue(pool: pg.Pool) {
+  return openChangeQueue(pool, {
+    change: activateFree,
+    answerOf: ({ basket, request: { shop, redeem } }: Free<Redemption>) => ({
+      login: loginOf(shop, basket, redeem.customerId),
+      expiredBasketIds: [],
+      droppedCodes: [],
+    }),
+    alsoApart: ({ shop, redeem }) =>
+      redeem.customerId === null ? [] : [`customer ${shop.shopId}/${redeem.customerId}`],
+  });
+}
+
+async function activateFree(tx: pg.PoolClient, free: readonly Free<Redemption>[]): Promise<Basket[]> {
+  const named = free.flatMap(({ basket, request: { redeem } }) => {
+    const customerId = basket.customerId ?? redeem.customerId;
+    return customerId === null ? [] : [{ ...basket, customerId }];
+  });
+  const [withoutOthers, spent] = await Promise.all([lockLoneCustomers(tx, named), readSpent(tx, free.map(tokenOf))]);
+  const withOthers = new Set(named.filter((basket) => !withoutOthers.has(basketName(basket))).map(basketName));
+  const common = free.filter((one) => {
+    const isSpent = spent.has(one.request.confirmation.id.toString('hex'));
+    return !withOthers.has(basketName(one.basket)) && isCommon(one, isSpent);
+  });
+  const [saved] = await Promise.all([
+    saveBaskets(
+      tx,
+      common.map(({ basket, now, request: { shop, redeem, confirmation } }) => {
+        const login = loginOf(shop, basket, redeem.customerId);
+        const session = sessionFor(basket, redeem.customerId, confirmation, login);
+        return { basket, change: { ...session, ...firstActivation(basket, null, now) } };
+      }),
+      'basket.activated',
+    ),
+    spend(tx, common.map(tokenOf)),
+  ]);
+  return saved;
+}
+
+const basketName = ({ shopId, basketId }: Pick<Basket, 'shopId' | 'basketId'>) => `${shopId}/${basketId}`;
+const tokenOf = ({ basket, request }: Free<Redemption>) => ({
+  shopId: basket.shopId,
+  confirmationId: request.confirmation.id,
+});
+
+function isCommon({ basket, now, eventStatuses, request }: Free<Redemption>, spent: boolean): boolean {
+  const { redeem, confirmation } = request;
+  const events = eventStatuses.map((status) => ({ status }));
+  const attempt = { request: redeem, confirmation, now, basket: asOf(basket, now), events, spent };
+  const namesOther = redeem.currentBasketId !== null && redeem.currentBasketId !== basket.basketId;
+  const isFirst = basket.activatedAt === null && !basket.waiting;
+  return isFirst && !namesOther && !redemptionChecks.some(({ fails }) => fails(attempt));
+}
+
+async function redeemAlone(
+  deps: RedeemDeps,
+  shop: Shop,
+  caller: ApiCaller,
+  request: RedeemRequest,
+  confirmation: Confirmation,
+  key: IdempotencyKey | null,
+): Promise<Done | Refusal> {
+  const session = request.sessionToken === null ? null : await readSession(deps, request.sessionToken);
+  const owns = (basket: Basket) =>
+    session?.basketId === basket.basketId && basket.sessionId !== null && session.sessionId.equals(basket.sessionId);
+
+  return withTransaction<Done | Refusal>(
+    deps.pool,
+    (tx) => redeemIn(tx, shop, caller, request, confirmation, key, owns),
+    (outcome) => !isRefusal(outcome) || outcome.refused === 'customer_mismatch',
+  );
 }
 
 type Done = {
@@ -184,14 +269,16 @@ async function redeemIn(
     const current = request.currentBasketId === null ? [] : [request.currentBasketId];
     const locked = await lockBaskets(tx, shopId, [basketId, ...otherIds, ...current]);
     const found = locked.get(basketId);
-    if (found === undefined) throw new Error('a basket is gone');
+    // It ended long ago, and was pruned just now.
+    if (found === undefined) return refused(shop, 'basket_expired', basketId);
     const { now } = found;
     const basket = asOf(found.basket, now);
     const events = [...(await readEvents(tx, shopId, basket.eventIds)).values()];
-    const spent = await isSpent(tx, shopId, confirmation.id);
+    const token = { shopId, confirmationId: confirmation.id };
+    const spent = (await readSpent(tx, [token])).size > 0;
     const failed = redemptionChecks.find(({ fails }) => fails({ request, confirmation, now, basket, events, spent }));
     if (failed) {
-      if (failed.code === 'customer_mismatch') await spend(tx, shopId, confirmation.id);
+      if (failed.code === 'customer_mismatch') await spend(tx, [token]);
       const refusal = refused(shop, failed.code, basketId);
       if (failed.code !== 'confirmation_used' || !owns(basket)) return refusal;
       return { ...refusal, extensions: { redirectUrl: shop.frontend.basketUrl } };
@@ -210,8 +297,12 @@ async function redeemIn(
     const hold = basket.waiting ? await takeWhatItWaitsFor(tx, basket, ending, now) : null;
     if (isRefusal(hold)) return withRedirect(shop, hold, basketId);
     const ended = hold === null ? await supersede(tx, ending, now) : await saveSuperseded(tx, ending, now);
-    await spend(tx, shopId, confirmation.id);
-    const activated = await activate(tx, basket, request.customerId, confirmation, login, hold, now);
+    await spend(tx, [token]);
+    const session = sessionFor(basket, request.customerId, confirmation, login);
+    const activated =
+      basket.activatedAt === null
+        ? await saveBasket(tx, basket, { ...session, ...firstActivation(basket, hold, now) }, 'basket.activated')
+        : await saveBasket(tx, basket, session, session.customerId === basket.customerId ? null : 'basket.updated');
     const expiredBasketIds = ended.map((other) => other.basketId);
     const dropped = basket.codes.filter((code) => !activated.codes.some((kept) => sameCode(kept, code)));
     const droppedCodes = dropped.map(({ code }) => code);
@@ -236,7 +327,7 @@ async function redeemIn(
 function loginOf(shop: Shop, basket: Basket, signedInAs: string | null): Login {
   if (shop.customer.login === 'none' || (basket.customerId === null && signedInAs === null)) return 'none';
   const again = basket.activatedAt !== null;
-  return logsIn(shop, basket) && (!again || signedInAs === basket.customerId) ? 'auto' : 'signIn';
+  return logsIn(shop, linkStateOf(basket)) && (!again || signedInAs === basket.customerId) ? 'auto' : 'signIn';
 }
 
 /** Whether the person in this session is known to be the basket's customer, or will be in a moment. */
@@ -244,17 +335,10 @@ function knowsCustomer(login: Login, basket: Basket, signedInAs: string | null):
   return login === 'auto' || (login === 'signIn' && signedInAs === basket.customerId);
 }
 
-async function activate(
-  tx: pg.PoolClient,
-  basket: Basket,
-  signedInAs: string | null,
-  confirmation: Confirmation,
-  login: Login,
-  hold: Activation | null,
-  now: Date,
-): Promise<Basket> {
+/** What the session of a redeemed token changes in a basket. */
+function sessionFor(basket: Basket, signedInAs: string | null, confirmation: Confirmation, login: Login) {
   const customerId = basket.customerId ?? signedInAs;
-  const session = {
+  return {
     sessionId: confirmation.id,
     sessionIssuedAt: confirmation.issuedAt,
     sessionCustomerId: login === 'signIn' ? signedInAs : customerId,
@@ -262,17 +346,17 @@ async function activate(
     // A customer whom the front end named was not named by somebody who may log people in.
     customerSetterMayLogIn: basket.customerSetterMayLogIn && customerId === basket.customerId,
   };
-  if (basket.activatedAt !== null) {
-    return saveBasket(tx, basket, session, customerId === basket.customerId ? null : 'basket.updated');
-  }
+}
+
+/** What its first activation changes in a basket; `hold` is what one that waited takes by it. */
+function firstActivation(basket: Basket, hold: Activation | null, now: Date) {
   // The customer gets the whole time from the first activation on, however long the link lay in the mailbox.
   const lifetimeMs = basket.lifetimeEndsAt.getTime() - basket.createdAt.getTime();
   const lifetimeEndsAt = new Date(now.getTime() + lifetimeMs);
   const atLeast = Math.min(now.getTime() + basket.ttlSeconds * 1000, lifetimeEndsAt.getTime());
   // Of one that waited no time has run, and its link's end is not its own.
   const expiresAt = new Date(hold === null ? Math.max(basket.expiresAt.getTime(), atLeast) : atLeast);
-  const change = { ...session, ...hold, status: 'activated' as const, activatedAt: now, lifetimeEndsAt, expiresAt };
-  return saveBasket(tx, basket, change, 'basket.activated');
+  return { ...hold, status: 'activated' as const, activatedAt: now, lifetimeEndsAt, expiresAt };
 }
 
 /** What is said alike of rubbish, of another shop's token, and to a partner of another partner's. */

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { loadScript, type RedisConnection, type RedisScript } from '../platform/redis.ts';
-import type { StockTake } from './model.ts';
+import type { LinkState, StockTake } from './model.ts';
 
 const directory = new URL('./scripts/', import.meta.url);
 const fence = loadScript(directory, 'fence');
@@ -8,6 +8,9 @@ const fenced = (name: string): RedisScript => ({ name, source: fence.source + lo
 const scripts = {
   admit: fenced('admit'),
   settle: fenced('settle'),
+  click: fenced('click'),
+  stop: fenced('stop'),
+  resume: fenced('resume'),
   release: fenced('release'),
   sell: fenced('sell'),
   restock: fenced('restock'),
@@ -16,6 +19,7 @@ const scripts = {
   due: fenced('due'),
   remind: fenced('remind'),
   rows: fenced('rows'),
+  holds: fenced('holds'),
   scan: fenced('scan'),
   mark: fenced('mark'),
   reset: loadScript(directory, 'reset'),
@@ -31,8 +35,10 @@ const provisionalMs = 30_000;
 /** How long a sweeper has for the baskets that it was told of before another is told of them. */
 const putOffMs = 2000;
 
-/** For how long a sold-out answer of Redis is believed after Postgres has said the same. */
-const provenForMs = 1000;
+/** For how long a sold-out answer of Redis is believed after Postgres has said the same, or somebody has gone to ask it. */
+const believedForMs = 1000;
+/** And for how long at most, where nobody who went to ask has come back with the same answer. */
+const provenForMs = 5000;
 
 /** How many baskets or rows one script is given: more would keep Redis from others for too long. */
 const perScript = 250;
@@ -48,13 +54,25 @@ type AdmissionOutcome =
 export type BasketName = { shopId: string; basketId: string };
 type Hold = BasketName & { takes: readonly StockTake[] };
 
-/** A hold as Postgres has it. `version` is the basket's: of two messages about it the newer one counts. */
-export type SettledHold = Hold & { version: number; deadline: Date };
+/**
+ * A live basket's hold and link as Postgres has them. `version` is the basket's: of two messages about it the newer one
+ * counts. It is looked at again when its link's basket expires.
+ */
+export type SettledHold = Hold & { version: number; link: LinkState };
+
+/**
+ * What Redis says to a click. `follow`: the basket is live, or was when Redis last heard of it, and none of its events
+ * is stopped. `unknown`: Postgres must be asked; who has done so may say `warm` with what was `seen`.
+ */
+type ClickOutcome = { outcome: 'follow'; link: LinkState } | { outcome: 'unknown'; seen: string | null };
 
 /** A stock row as Redis counts it; `admitted` is what no commit has settled yet. No capacity: unlimited. */
 export type CountedRow = { capacity: number | null; held: number; admitted: number; sold: number };
 
 export type StockName = { shopId: string; stockId: string };
+type EventName = { shopId: string; eventId: string };
+/** An event as it was stopped in Redis; `at` tells one time from another. */
+type StoppedEvent = EventName & { at: string };
 
 /** A stock row as Postgres has it. */
 export type StatedRow = StockName & Omit<CountedRow, 'admitted'>;
@@ -84,12 +102,24 @@ export type Admission = {
   admit(hold: Hold): Promise<AdmissionOutcome>;
   /** After Postgres refused a creation: these rows have no more than this, for the next second. */
   proveSoldOut(shopId: string, available: ReadonlyMap<string, number>): void;
-  /** After a commit: these baskets hold exactly this, until their deadlines. False when that did not reach Redis. */
+  /**
+   * After a commit: these baskets hold exactly this until they expire, and these are their links. False when that did
+   * not reach Redis.
+   */
   settle(holds: readonly SettledHold[]): Promise<boolean>;
-  /** After a refusal, an expiry or a cancellation. */
-  release(baskets: readonly BasketName[]): Promise<void>;
-  /** After a completion. */
-  sell(basket: BasketName): Promise<void>;
+  click(basket: BasketName): Promise<ClickOutcome>;
+  /** The same as settle after a click that had to ask Postgres, unless Redis has heard of the basket since. */
+  warm(hold: SettledHold, seen: string): Promise<boolean>;
+  /** After a commit that suspends or cancels events: clicks on links of their baskets ask Postgres from now on. */
+  stopEvents(events: readonly EventName[]): Promise<boolean>;
+  /** Takes back what stopped events, unless somebody has stopped them again since they were listed. */
+  resumeEvents(events: readonly StoppedEvent[]): Promise<void>;
+  /** The same as settle for those of the baskets that Redis knows. */
+  renew(holds: readonly SettledHold[]): Promise<boolean>;
+  /** After a refusal, an expiry or a cancellation. False when that did not reach Redis. */
+  release(baskets: readonly BasketName[]): Promise<boolean>;
+  /** After a completion. False when that did not reach Redis. */
+  sell(baskets: readonly BasketName[]): Promise<boolean>;
   /** After a refund that gives back these units of a sold basket, once for each. */
   restock(basket: Hold): Promise<void>;
   /** Makes rows known; of one that is known already, only the capacity is set. False when that did not reach Redis. */
@@ -103,9 +133,15 @@ export type Admission = {
   readRows(rows: readonly StockName[]): Promise<Map<string, CountedRow> | null>;
   /** All rows, under `<shop>/<stock>`, or null. */
   allRows(): Promise<Map<string, CountedRow> | null>;
+  /** All events that are stopped, or null. */
+  stoppedEvents(): Promise<StoppedEvent[] | null>;
   /** All holds of the partition that a shop is in, or null. */
   holdsBeside(shopId: string): Promise<FoundHold[] | null>;
   allHolds(): Promise<FoundHold[] | null>;
+  /** About a thousand holds of a partition, from a cursor on, which is 0 to begin with and at the end; or null. */
+  pageOfHolds(partition: number, cursor: string): Promise<{ holds: FoundHold[]; next: string } | null>;
+  /** The holds of these baskets, or null; those that it does not have are left out. */
+  readHolds(baskets: readonly BasketName[]): Promise<FoundHold[] | null>;
   /** Who has the partitions, in their order, or null. */
   identify(): Promise<PartitionIdentity[] | null>;
   /** Empties every partition and begins an epoch in it; false when it did not happen everywhere. */
@@ -123,9 +159,22 @@ export type Admission = {
 
 /** Opens the admission over a Redis connection. It asks Redis nothing before an epoch is adopted. */
 export function openAdmission(redis: RedisConnection): Admission {
-  const provenRows = new LRUCache<string, true>({ max: 100_000, ttl: provenForMs });
+  const provenRows = new LRUCache<string, { believedUntilMs: number }>({ max: 100_000, ttl: provenForMs });
   const listeners: (() => void)[] = [];
   let epoch: number | null = null;
+
+  /**
+   * Whether a request for short rows may be refused on Redis' word: one that Postgres has confirmed is enough. As soon as
+   * that was a second ago one request is told no, and asks Postgres; those behind it go on by what was known. All of a
+   * crowd would ask otherwise, once a second.
+   */
+  function isProvenSoldOut(rows: readonly string[]): boolean {
+    const nowMs = performance.now();
+    const proofs = rows.flatMap((row) => provenRows.get(row) ?? []);
+    const old = proofs.find(({ believedUntilMs }) => believedUntilMs <= nowMs);
+    if (old) old.believedUntilMs = nowMs + believedForMs;
+    return proofs.length > 0 && !old;
+  }
 
   function beStale(): void {
     epoch = null;
@@ -150,29 +199,46 @@ export function openAdmission(redis: RedisConnection): Admission {
     return null;
   }
 
-  /** Runs a script for many, partition by partition; false unless it ran for all. */
+  /**
+   * Runs a script for many, in each partition one run after the other: the time that a call has runs from when it is
+   * sent, and the last of twenty would spend it waiting. False unless it ran for all.
+   */
   async function callForAll<T extends { shopId: string }>(
     script: RedisScript,
     all: readonly T[],
     argsOf: (one: T) => (string | number)[],
   ): Promise<boolean> {
-    const replies = await Promise.all(
-      batchesByPartition(all).map(({ partition, batch }) => callFenced(script, partition, batch.flatMap(argsOf))),
-    );
-    return replies.every((reply) => reply !== null);
+    const batches = batchesByPartition(all);
+    const runIn = async (partition: number) => {
+      let ran = true;
+      for (const { batch } of batches.filter((one) => one.partition === partition)) {
+        ran = (await callFenced(script, partition, batch.flatMap(argsOf))) !== null && ran;
+      }
+      return ran;
+    };
+    const touched = new Set(batches.map(({ partition }) => partition));
+    return (await Promise.all([...touched].map(runIn))).every(Boolean);
   }
 
-  async function scan(partition: number, what: 'holds' | 'stock'): Promise<Map<string, string> | null> {
+  async function scan(partition: number, what: 'holds' | 'stock' | 'events'): Promise<Map<string, string> | null> {
     const found = new Map<string, string>();
     let cursor = '0';
     do {
-      const page = await callFenced(scripts.scan, partition, [what, cursor, 1000]);
+      const page = await scanPage(partition, what, cursor);
       if (page === null) return null;
-      const [, next, pairs] = page as [string, string, string[]];
-      for (let at = 0; at < pairs.length; at += 2) found.set(pairs[at] ?? '', pairs[at + 1] ?? '');
-      cursor = next;
+      for (const [name, text] of page.texts) found.set(name, text);
+      cursor = page.next;
     } while (cursor !== '0');
     return found;
+  }
+
+  async function scanPage(partition: number, what: 'holds' | 'stock' | 'events', cursor: string) {
+    const reply = await callFenced(scripts.scan, partition, [what, cursor, 1000]);
+    if (reply === null) return null;
+    const [, next, parts] = reply as [string, string, string[]];
+    const texts: [name: string, text: string][] = [];
+    for (let at = 0; at < parts.length; at += 2) texts.push([parts[at] ?? '', parts[at + 1] ?? '']);
+    return { texts, next };
   }
 
   async function holdsIn(partition: number): Promise<FoundHold[] | null> {
@@ -190,26 +256,34 @@ export function openAdmission(redis: RedisConnection): Admission {
       if (outcome === 'unknown_stock') return { outcome: 'doubtful' };
       const available = new Map<string, number>();
       for (let at = 0; at < pairs.length; at += 2) available.set(String(pairs[at]), Number(pairs[at + 1]));
-      // One short row that Postgres has confirmed is enough to refuse the basket.
-      const proven = [...available.keys()].some((stockId) => provenRows.has(`${hold.shopId}/${stockId}`));
+      const proven = isProvenSoldOut([...available.keys()].map((stockId) => `${hold.shopId}/${stockId}`));
       return proven ? { outcome: 'sold_out', available } : { outcome: 'doubtful' };
     },
     proveSoldOut(shopId, available) {
-      for (const [stockId, left] of available) if (left <= 0) provenRows.set(`${shopId}/${stockId}`, true);
+      const believedUntilMs = performance.now() + believedForMs;
+      for (const [stockId, left] of available) {
+        if (left <= 0) provenRows.set(`${shopId}/${stockId}`, { believedUntilMs });
+      }
     },
-    settle: (holds) =>
-      callForAll(scripts.settle, holds, (hold) => [
-        memberOf(hold),
-        hold.version,
-        hold.deadline.getTime(),
-        writtenTakes(hold.takes),
-      ]),
-    async release(baskets) {
-      await callForAll(scripts.release, baskets, (basket) => [memberOf(basket)]);
+    settle: gather((holds: readonly SettledHold[]) =>
+      callForAll(scripts.settle, holds, (hold) => settlement(hold, 'anything')),
+    ),
+    async click(basket) {
+      const reply = await callFenced(scripts.click, partitionOf(basket.shopId), [memberOf(basket)]);
+      if (reply === null) return { outcome: 'unknown', seen: null };
+      const [outcome, text] = reply.map(String);
+      const link = outcome === 'follow' ? readLink(text ?? '') : null;
+      if (link !== null) return { outcome: 'follow', link };
+      return { outcome: 'unknown', seen: outcome === 'cold' ? (text ?? null) : null };
     },
-    async sell(basket) {
-      await callFenced(scripts.sell, partitionOf(basket.shopId), [memberOf(basket)]);
+    warm: (hold, seen) => callForAll(scripts.settle, [hold], () => settlement(hold, seen)),
+    stopEvents: (events) => callForAll(scripts.stop, events, ({ shopId, eventId }) => [`${shopId}/event:${eventId}`]),
+    async resumeEvents(events) {
+      await callForAll(scripts.resume, events, ({ shopId, eventId, at }) => [`${shopId}/event:${eventId}`, at]);
     },
+    renew: (holds) => callForAll(scripts.settle, holds, (hold) => settlement(hold, 'known')),
+    release: (baskets) => callForAll(scripts.release, baskets, (basket) => [memberOf(basket)]),
+    sell: (baskets) => callForAll(scripts.sell, baskets, (basket) => [memberOf(basket)]),
     async restock(basket) {
       const args = [memberOf(basket), writtenTakes(basket.takes)];
       await callFenced(scripts.restock, partitionOf(basket.shopId), args);
@@ -250,6 +324,18 @@ export function openAdmission(redis: RedisConnection): Admission {
       }
       return all;
     },
+    async stoppedEvents() {
+      const all: StoppedEvent[] = [];
+      for (const partition of partitions) {
+        const texts = await scan(partition, 'events');
+        if (texts === null) return null;
+        for (const [name, at] of texts) {
+          const [shopId = '', eventId = ''] = name.split('/event:');
+          all.push({ shopId, eventId, at });
+        }
+      }
+      return all;
+    },
     holdsBeside: (shopId) => holdsIn(partitionOf(shopId)),
     async allHolds() {
       const all: FoundHold[] = [];
@@ -259,6 +345,20 @@ export function openAdmission(redis: RedisConnection): Admission {
         for (const hold of holds) all.push(hold);
       }
       return all;
+    },
+    async pageOfHolds(partition, cursor) {
+      const page = await scanPage(partition, 'holds', cursor);
+      return page && { holds: page.texts.flatMap(([member, text]) => readHold(member, text)), next: page.next };
+    },
+    async readHolds(baskets) {
+      const found: FoundHold[] = [];
+      for (const { partition, batch } of batchesByPartition(baskets)) {
+        const members = batch.map(memberOf);
+        const reply = await callFenced(scripts.holds, partition, members);
+        if (reply === null) return null;
+        for (const [at, member] of members.entries()) found.push(...readHold(member, String(reply[at + 1])));
+      }
+      return found;
     },
     async identify() {
       const replies = await Promise.all(partitions.map((partition) => call(scripts.identify, partition, [])));
@@ -295,6 +395,25 @@ export function openAdmission(redis: RedisConnection): Admission {
     onStale(listener) {
       listeners.push(listener);
     },
+  };
+}
+
+/** Does for all that one turn of the event loop asks for, as a batch of creations does, what `work` does for many. */
+function gather<T>(work: (all: readonly T[]) => Promise<boolean>): (some: readonly T[]) => Promise<boolean> {
+  let gathered: T[] = [];
+  let done: Promise<boolean> | null = null;
+
+  async function workLater(): Promise<boolean> {
+    await new Promise(setImmediate);
+    const all = gathered;
+    gathered = [];
+    done = null;
+    return work(all);
+  }
+  return (some) => {
+    for (const one of some) gathered.push(one);
+    done ??= workLater();
+    return done;
   };
 }
 
@@ -338,6 +457,32 @@ function basketOf(member: string): BasketName {
 // Ids have neither spaces nor equals signs.
 const writtenTakes = (takes: readonly StockTake[]) =>
   takes.map(({ stockId, quantity }) => `${stockId}=${quantity}`).join(' ');
+
+function settlement(hold: SettledHold, seen: string): (string | number)[] {
+  const { link, takes, version } = hold;
+  const text = [writtenLink(link), writtenTakes(takes)].filter((part) => part !== '').join(' ');
+  return [memberOf(hold), version, link.expiresAt.getTime(), text, seen];
+}
+
+/** `@<generation>/<expiry in Unix milliseconds>/<p | r | nothing><l: may log in><a: at activation>/<event>,<event>…` */
+function writtenLink({ generation, expiresAt, mode, mayLogIn, reservesAtActivation, eventIds }: LinkState): string {
+  const flags = [mode === null ? '' : mode.charAt(0), mayLogIn ? 'l' : '', reservesAtActivation ? 'a' : ''].join('');
+  return `@${generation}/${expiresAt.getTime()}/${flags}/${eventIds.join(',')}`;
+}
+
+function readLink(text: string): LinkState | null {
+  const [, generation, expiresAtMs, flags = '', eventIds = ''] = /^@(\d+)\/(\d+)\/(\w*)\/(\S*)$/.exec(text) ?? [];
+  if (generation === undefined) return null;
+  const asked = flags.startsWith('r') ? 'redirect' : 'page';
+  return {
+    generation: Number(generation),
+    expiresAt: new Date(Number(expiresAtMs)),
+    mode: /^[pr]/.test(flags) ? asked : null,
+    mayLogIn: flags.includes('l'),
+    reservesAtActivation: flags.includes('a'),
+    eventIds: eventIds === '' ? [] : eventIds.split(','),
+  };
+}
 
 function rowArguments({ shopId, stockId, capacity, held, sold }: StatedRow) {
   return [`${shopId}/`, stockId, capacity ?? 'unlimited', held, sold];

@@ -1,14 +1,16 @@
 import type pg from 'pg';
-import { type Queryable, withTransaction } from '../platform/postgres.ts';
+import { commitTogether, type Queryable, type Statement, withTransaction } from '../platform/postgres.ts';
 import { announceBaskets } from '../webhooks/index.ts';
-import type { BasketName, SettledHold } from './admission.ts';
+import type { BasketName, SettledHold, StockName } from './admission.ts';
 import {
   type BasketRow,
   type BasketStatus,
   type Creation,
   type CreationOutcome,
   heldBy,
+  type LinkState,
   liveSql,
+  type StockLimit,
   takesOfRow,
 } from './model.ts';
 import { makeLimits, setLimits } from './stock.ts';
@@ -26,7 +28,7 @@ type Committed = {
   current: boolean;
   fits: boolean;
   created: BasketRow[] | null;
-  stock: { stock_id: string; available: number | null }[] | null;
+  stock: { shop_id: string; stock_id: string; available: number | null }[] | null;
 };
 
 /**
@@ -115,30 +117,30 @@ announced AS (
 )
 SELECT current, fits, (SELECT redis_epoch FROM service_state) AS redis_epoch,
   (SELECT json_agg(created) FROM created) AS created,
-  (SELECT json_agg(json_build_object('stock_id', stock_id, 'available', capacity - held - sold)) FROM locked) AS stock
+  CASE WHEN NOT fits THEN
+    (SELECT json_agg(json_build_object('shop_id', shop_id, 'stock_id', stock_id, 'available', capacity - held - sold))
+     FROM locked)
+  END AS stock
 FROM verdict`;
 
 /**
  * Commits creations: each is either entirely in Postgres, with its stock taken, its outbox row and its idempotency key,
- * or not at all. A batch that does not fit as a whole is decided one by one in the order given, so that one which does
- * not fit is refused alone. No two of a batch may have the same idempotency key. `sawRedisEpoch` hears the epoch that
- * Postgres is at.
+ * or not at all. Of a batch that does not fit as a whole only those are refused that do not, in the order given. No two
+ * of a batch may have the same idempotency key. `sawRedisEpoch` hears the epoch that Postgres is at.
  */
 export async function commitCreations(
   pool: pg.Pool,
   creations: readonly Creation[],
   sawRedisEpoch: (epoch: number) => void,
 ): Promise<CreationOutcome[]> {
-  const work = async (tx: pg.PoolClient) => {
-    const takes = creations.flatMap(({ shopId, takes }) => takes.map(({ stockId }) => ({ shopId, stockId })));
-    const limits = creations.flatMap(({ shopId, limits }) => limits.map((limit) => ({ shopId, ...limit })));
-    await makeLimits(tx, limits);
-    await tx.query(lockSql, [takes.map(({ shopId }) => shopId), takes.map(({ stockId }) => stockId)]);
-    await setLimits(tx, limits);
-    return (await tx.query<Committed>(commitSql, parametersOf(creations))).rows[0];
-  };
-  // What is refused leaves no row behind that was made for it.
-  const row = await withTransaction(pool, work, (verdict) => verdict?.current === true && verdict.fits);
+  const takes = creations.flatMap(({ shopId, takes }) => takes.map(({ stockId }) => ({ shopId, stockId })));
+  const limits = creations.flatMap(({ shopId, limits }) => limits.map((limit) => ({ shopId, ...limit })));
+  const lock = { text: lockSql, values: [takes.map(({ shopId }) => shopId), takes.map(({ stockId }) => stockId)] };
+  const commit = { text: commitSql, values: parametersOf(creations) };
+  const row =
+    limits.length === 0
+      ? (await commitTogether<Committed>(pool, [lock, commit]))[1]?.[0]
+      : await commitWithLimits(pool, limits, lock, commit);
   if (!row) throw new Error('the commit gave no verdict');
   sawRedisEpoch(row.redis_epoch);
   if (row.current && row.fits) {
@@ -148,15 +150,71 @@ export async function commitCreations(
       return basket ? { outcome: 'created', row: basket } : { outcome: 'key_exists' };
     });
   }
-  const [only, ...others] = creations;
-  if (only && others.length === 0) {
-    if (!row.current) return [{ outcome: 'stale' }];
-    const available = new Map((row.stock ?? []).map((stock) => [stock.stock_id, stock.available ?? Infinity]));
-    return [{ outcome: 'short', available }];
+  if (creations.length === 1 && !row.current) return [{ outcome: 'stale' }];
+  const commitMore = (some: readonly Creation[]) => commitCreations(pool, some, sawRedisEpoch);
+  // Which of them is stale is not known, nor whose limits were the ones set.
+  if (creations.length > 1 && (!row.current || limits.length > 0)) {
+    const outcomes: CreationOutcome[] = [];
+    for (const creation of creations) outcomes.push(...(await commitMore([creation])));
+    return outcomes;
   }
-  const outcomes: CreationOutcome[] = [];
-  for (const creation of creations) outcomes.push(...(await commitCreations(pool, [creation], sawRedisEpoch)));
-  return outcomes;
+  return commitWhatFits(creations, row.stock ?? [], commitMore);
+}
+
+/**
+ * Takes apart a batch that does not fit into `stock` as a whole. Who wants more than there is at all is refused at once:
+ * of a crowd that comes too late nobody is asked for alone. Of the others, those that fit together in the order given
+ * are committed, and then the rest is tried on what is left: fewer each time.
+ */
+async function commitWhatFits(
+  creations: readonly Creation[],
+  stock: NonNullable<Committed['stock']>,
+  commit: (some: readonly Creation[]) => Promise<CreationOutcome[]>,
+): Promise<CreationOutcome[]> {
+  const left = new Map(stock.map((row) => [`${row.shop_id}/${row.stock_id}`, row.available ?? Infinity]));
+  const leftToTake = new Map(left);
+  const wants = (creation: Creation) =>
+    heldBy(creation).map(({ stockId, quantity }) => ({ row: `${creation.shopId}/${stockId}`, quantity }));
+  const fitsInto = (rows: ReadonlyMap<string, number>, creation: Creation) =>
+    wants(creation).every(({ row, quantity }) => quantity <= (rows.get(row) ?? 0));
+  const fitting: Creation[] = [];
+  const rest: Creation[] = [];
+  for (const creation of creations) {
+    if (fitsInto(leftToTake, creation)) {
+      for (const { row, quantity } of wants(creation)) leftToTake.set(row, (leftToTake.get(row) ?? 0) - quantity);
+      fitting.push(creation);
+    } else if (fitsInto(left, creation)) {
+      rest.push(creation);
+    }
+  }
+  const outcomes = new Map<Creation, CreationOutcome>();
+  for (const some of [fitting, rest].filter(({ length }) => length > 0)) {
+    for (const [at, outcome] of (await commit(some)).entries()) {
+      const creation = some[at];
+      if (creation) outcomes.set(creation, outcome);
+    }
+  }
+  return creations.map((creation) => {
+    const ofShop = stock.filter(({ shop_id }) => shop_id === creation.shopId);
+    const available = new Map(ofShop.map(({ stock_id, available }) => [stock_id, available ?? Infinity]));
+    return outcomes.get(creation) ?? { outcome: 'short', available };
+  });
+}
+
+/** The same where stock rows are made that limit something; what is refused leaves no row behind that was made for it. */
+function commitWithLimits(
+  pool: pg.Pool,
+  limits: readonly (StockName & StockLimit)[],
+  lock: Statement,
+  commit: Statement,
+): Promise<Committed | undefined> {
+  const work = async (tx: Queryable) => {
+    await makeLimits(tx, limits);
+    await tx.query(lock.text, lock.values);
+    await setLimits(tx, limits);
+    return (await tx.query<Committed>(commit.text, commit.values)).rows[0];
+  };
+  return withTransaction(pool, work, (verdict) => verdict?.current === true && verdict.fits);
 }
 
 function parametersOf(creations: readonly Creation[]): unknown[] {
@@ -279,21 +337,39 @@ export async function cancelByEvent(db: Queryable, shopId: string, eventId: stri
 }
 
 /** What a basket holds, if it is live, as Postgres has it. */
-export type HeldBasket = Pick<BasketRow, 'shop_id' | 'basket_id' | 'version' | 'hold_stock_ids' | 'hold_quantities'> & {
+export type HeldBasket = Pick<
+  BasketRow,
+  'shop_id' | 'basket_id' | 'version' | 'hold_stock_ids' | 'hold_quantities' | 'link_generation' | 'event_ids'
+> & {
   status: BasketStatus;
   expires_at: Date;
+  link_mode: LinkState['mode'];
+  may_log_in: boolean;
+  reserves_at_activation: boolean;
 };
 
 /** The query for the HeldBasket of those that an SQL condition on `b` picks. */
 export function heldBasketsSql(which: string): string {
-  return `SELECT b.shop_id, b.basket_id, b.version, b.status, b.expires_at, b.hold_stock_ids, b.hold_quantities
+  return `SELECT b.shop_id, b.basket_id, b.version, b.status, b.expires_at, b.hold_stock_ids, b.hold_quantities,
+      b.link_generation, b.event_ids, b.content ->> 'linkMode' AS link_mode,
+      b.customer_id IS NOT NULL AND b.creator_may_log_in AND b.customer_setter_may_log_in AND b.link_minter_may_log_in
+        AS may_log_in,
+      b.link_expires_at IS NOT NULL AS reserves_at_activation
     FROM baskets b WHERE ${which}`;
 }
 
 /** A live basket's hold, as Redis is told of it. */
 export function toSettledHold(basket: HeldBasket): SettledHold {
-  const { shop_id, basket_id, version, expires_at } = basket;
-  return { shopId: shop_id, basketId: basket_id, version, deadline: expires_at, takes: takesOfRow(basket) };
+  const link = {
+    generation: basket.link_generation,
+    expiresAt: basket.expires_at,
+    mode: basket.link_mode,
+    mayLogIn: basket.may_log_in,
+    reservesAtActivation: basket.reserves_at_activation,
+    eventIds: basket.event_ids,
+  };
+  const { shop_id: shopId, basket_id: basketId, version } = basket;
+  return { shopId, basketId, version, takes: takesOfRow(basket), link };
 }
 
 /** The listed baskets as they are in Postgres, by their ids; those that it does not know are left out. */

@@ -1,10 +1,18 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { runAlone } from '../platform/postgres.ts';
 import type { Admission, PartitionIdentity } from './admission.ts';
 import { toSettledHold } from './arbiter.ts';
 import type { HoldMetrics } from './metrics.ts';
-import { type RecordedRedis, raiseRedisEpoch, readEverything, readRecordedRedis } from './store.ts';
+import {
+  noteTold,
+  type RecordedRedis,
+  raiseRedisEpoch,
+  readEventsToStop,
+  readEverything,
+  readRecordedRedis,
+} from './store.ts';
 
 /** What keeping Redis at one with Postgres works with. */
 export type KeeperDeps = { pool: pg.Pool; admission: Admission; logger: Logger; metrics: HoldMetrics };
@@ -29,6 +37,9 @@ function standingOf(seen: readonly PartitionIdentity[], recorded: RecordedRedis)
   );
   return left && recorded.inUse ? 'elsewhere' : 'lost';
 }
+
+const insistForMs = 5000;
+const insistEveryMs = 200;
 
 /** The lock of whoever rebuilds or repairs Redis. */
 export const aloneWithRedis = 'basketlink: redis';
@@ -69,12 +80,32 @@ export async function adoptEpoch({
   return standing;
 }
 
+/**
+ * Asks or tells Redis the same again, up to five seconds long, where it did not answer in time: of thousands of calls one
+ * is late on a busy machine, and all would begin anew. Null when that was in vain, or when it is another Redis by now or
+ * of another epoch. Only for what may run twice.
+ */
+export async function insist<T>(
+  deps: Pick<KeeperDeps, 'pool' | 'admission'>,
+  epoch: number | null,
+  ask: () => Promise<T | null>,
+): Promise<T | null> {
+  const giveUpAtMs = performance.now() + insistForMs;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== null || performance.now() > giveUpAtMs) return answer;
+    await delay(insistEveryMs);
+    const standing = await adoptEpoch(deps);
+    if (standing !== 'unreachable' && deps.admission.epoch() !== epoch) return null;
+  }
+}
+
 /** Builds the copy in Redis anew from what Postgres has at one moment; false when Redis went away on the way. */
 async function rebuild(deps: KeeperDeps, seen: readonly PartitionIdentity[]): Promise<boolean> {
   const { pool, admission, logger, metrics } = deps;
   const startedMs = performance.now();
   // Above Redis' own, too: it may be newer than a Postgres that came back from a backup.
-  const { epoch, tick } = await raiseRedisEpoch(pool, {
+  const { epoch, tick, snapshot } = await raiseRedisEpoch(pool, {
     epoch: Math.max(...seen.map(({ newestEpoch }) => newestEpoch)),
     tick: Math.max(...seen.map(({ tick }) => tick)),
     servers: seen.map(({ server }) => server),
@@ -82,16 +113,21 @@ async function rebuild(deps: KeeperDeps, seen: readonly PartitionIdentity[]): Pr
   metrics.epochChanges.inc();
   if (!(await admission.reset(epoch))) return false;
   admission.adopt(epoch);
+  const tell = async (once: () => Promise<boolean>) =>
+    (await insist(deps, epoch, async () => (await once()) || null)) ?? false;
   let holds = 0;
   const complete = await readEverything(
     pool,
-    (rows) => admission.load(rows),
+    (rows) => tell(() => admission.load(rows)),
     (baskets) => {
       holds += baskets.length;
-      return admission.settle(baskets.map(toSettledHold));
+      return tell(() => admission.settle(baskets.map(toSettledHold)));
     },
   );
-  const marked = complete && (await admission.mark(tick));
+  const stopped = complete && (await admission.stopEvents(await readEventsToStop(pool)));
+  const marked = stopped && (await admission.mark(tick));
+  // What has changed while Postgres was read may have been overwritten by what it was before.
+  if (marked) await noteTold(pool, snapshot);
   const ms = Math.round(performance.now() - startedMs);
   if (marked) logger.info({ epoch, holds, ms }, 'redis was built anew');
   else logger.warn({ epoch, holds, ms }, 'redis went away while it was built anew');

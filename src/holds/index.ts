@@ -1,5 +1,6 @@
 export { type Admission, openAdmission, type SettledHold } from './admission.ts';
 export { expireListed } from './arbiter.ts';
+export { startCatchUp } from './catch-up.ts';
 export { adoptEpoch, checkEpoch, type KeeperDeps } from './epoch.ts';
 export { endBasketsOfCancelledEvents, endBasketsOfEvent } from './events.ts';
 export { type Keeper, startKeeper } from './keeper.ts';
@@ -10,6 +11,7 @@ export {
   type Creation,
   type CreationOutcome,
   heldBy,
+  type LinkState,
   liveStatuses,
   type StockLimit,
   type StockTake,

@@ -105,6 +105,19 @@ export type CreationOutcome =
   | { outcome: 'stale' }
   | { outcome: 'key_exists' };
 
+/** What a click on a basket's start link is decided on. It changes only together with the basket's version. */
+export type LinkState = {
+  generation: number;
+  expiresAt: Date;
+  /** How the basket asks for its link to be answered. */
+  mode: 'page' | 'redirect' | null;
+  /** Whether it has a customer, and everybody who had a say in that may log the customer in. */
+  mayLogIn: boolean;
+  /** Whether it was made to take its stock only at its activation. */
+  reservesAtActivation: boolean;
+  eventIds: readonly string[];
+};
+
 /** The stock that lines take, summed by stock row and sorted by its id: the order in which rows are locked everywhere. */
 export function takesOf(lines: readonly { stockId: string; quantity: number }[]): StockTake[] {
   const sums = new Map<string, number>();

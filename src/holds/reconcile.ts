@@ -1,9 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { runAlone } from '../platform/postgres.ts';
-import type { BasketName, CountedRow, FoundHold, SettledHold, StatedRow, StockName } from './admission.ts';
+import {
+  type BasketName,
+  type CountedRow,
+  type FoundHold,
+  partitions,
+  type SettledHold,
+  type StatedRow,
+  type StockName,
+} from './admission.ts';
 import { type HeldBasket, readHeldBaskets, readHoldsOn, toSettledHold } from './arbiter.ts';
-import { aloneWithRedis, type KeeperDeps } from './epoch.ts';
-import { liveStatuses } from './model.ts';
+import { aloneWithRedis, insist, type KeeperDeps } from './epoch.ts';
+import { type BasketStatus, liveStatuses } from './model.ts';
 import { countComparison, readDoubts, readEverything, readStockRows, settleDoubts } from './store.ts';
 
 /** How often rows that differ are looked at, and how far apart: what is on its way meanwhile is no drift. */
@@ -74,15 +82,17 @@ async function repairDoubted(deps: KeeperDeps): Promise<boolean> {
  * read. `held` leaves out admissions that no commit has settled.
  */
 export async function compareRows(
-  { pool, admission }: Pick<KeeperDeps, 'pool' | 'admission'>,
+  deps: Pick<KeeperDeps, 'pool' | 'admission'>,
   which: readonly StockName[] | 'all',
 ): Promise<Drift[] | null> {
-  const counted = await (which === 'all' ? admission.allRows() : admission.readRows(which));
+  const { pool, admission } = deps;
+  const epoch = admission.epoch();
+  const counted = await insist(deps, epoch, () => (which === 'all' ? admission.allRows() : admission.readRows(which)));
   if (counted === null) return null;
   let drifted = differing(await readStockRows(pool, which), counted);
   for (let look = 1; look < looks && drifted.length > 0; look += 1) {
     await delay(lookEveryMs);
-    const again = await admission.readRows(drifted);
+    const again = await insist(deps, epoch, () => admission.readRows(drifted));
     if (again === null) return null;
     const now = new Map(differing(await readStockRows(pool, drifted), again).map((row) => [nameOf(row), row]));
     drifted = drifted.flatMap((before) => inCommon(before, now.get(nameOf(before))));
@@ -121,7 +131,9 @@ const nameOf = ({ shopId, stockId }: StockName) => `${shopId}/${stockId}`;
  * Makes Redis agree with Postgres about the baskets that `find` gives twice in a row, by basket, so that each is counted
  * once. Gives how many there were; null when Redis could not be read.
  */
-async function repairHolds({ pool, admission }: KeeperDeps, find: () => Promise<DifferingHolds | null>) {
+async function repairHolds(deps: KeeperDeps, find: () => Promise<DifferingHolds | null>) {
+  const { pool, admission } = deps;
+  const epoch = admission.epoch();
   const first = await find();
   if (first === null || first.size === 0) return first && 0;
   await delay(lookEveryMs);
@@ -131,16 +143,25 @@ async function repairHolds({ pool, admission }: KeeperDeps, find: () => Promise<
   const stated = await readHeldBaskets(pool, baskets);
   const live: HeldBasket[] = [];
   const gone: BasketName[] = [];
+  const sold: BasketName[] = [];
   for (const { shopId, basketId, state } of baskets) {
     const basket = stated.get(basketId);
     if (basket !== undefined && liveStatuses.includes(basket.status)) live.push(basket);
-    else if (basket?.status === 'completed') await admission.sell({ shopId, basketId });
+    else if (basket?.status === 'completed') sold.push({ shopId, basketId });
     else if (basket !== undefined || state !== 'admitted') gone.push({ shopId, basketId });
   }
   // What Redis has of a live one may be newer than a Postgres that came back from a backup, and would win.
   const stale = live.map(({ shop_id: shopId, basket_id: basketId }) => ({ shopId, basketId }));
+  for (const batch of batchesOf(sold)) await admission.sell(batch);
   for (const batch of batchesOf([...gone, ...stale])) await admission.release(batch);
-  for (const batch of batchesOf(live)) if (!(await admission.settle(batch.map(toSettledHold)))) return null;
+  for (const batch of batchesOf(live)) {
+    const settled = await insist(deps, epoch, async () => (await admission.settle(batch.map(toSettledHold))) || null);
+    if (!settled) return null;
+  }
+  // One that has ended since it was read was released before it was settled.
+  const now = await readHeldBaskets(pool, stale);
+  const isLive = (status?: BasketStatus) => status !== undefined && liveStatuses.includes(status);
+  await admission.release(stale.filter(({ basketId }) => !isLive(now.get(basketId)?.status)));
   return baskets.length;
 }
 
@@ -202,26 +223,42 @@ function holdTheSame(stated: SettledHold, copy: FoundHold): boolean {
 
 /**
  * The baskets whose hold is not the same in both at about this moment, under `<shop>/<basket>`; null when Redis cannot
- * be read. Admissions of baskets that Postgres does not know are left out: no commit has settled them yet.
+ * be read. Admissions of baskets that Postgres does not know are left out: no commit has settled them yet. First all of
+ * Redis is looked up in Postgres and then all of Postgres in Redis, page by page: a million baskets would not fit into
+ * memory twice, and nobody else would be served while they were compared.
  */
-export async function compareHolds({
-  pool,
-  admission,
-}: Pick<KeeperDeps, 'pool' | 'admission'>): Promise<DifferingHolds | null> {
-  const found = await admission.allHolds();
-  if (found === null) return null;
-  const live: HeldBasket[] = [];
-  await readEverything(
+export async function compareHolds(deps: Pick<KeeperDeps, 'pool' | 'admission'>): Promise<DifferingHolds | null> {
+  const { pool, admission } = deps;
+  const epoch = admission.epoch();
+  const insistently = <T>(ask: () => Promise<T | null>) => insist(deps, epoch, ask);
+  const differing: DifferingHolds = new Map();
+  const compare = (live: readonly HeldBasket[], found: readonly FoundHold[]) => {
+    for (const [member, hold] of differingFrom(live, found)) {
+      if (hold.state !== 'admitted' || hold.inPostgres !== 'nothing') differing.set(member, hold);
+    }
+  };
+  for (const partition of partitions) {
+    let cursor = '0';
+    do {
+      const page = await insistently(() => admission.pageOfHolds(partition, cursor));
+      if (page === null) return null;
+      const stated = await readHeldBaskets(pool, page.holds);
+      compare(
+        [...stated.values()].filter(({ status }) => liveStatuses.includes(status)),
+        page.holds,
+      );
+      cursor = page.next;
+    } while (cursor !== '0');
+  }
+  const complete = await readEverything(
     pool,
     async () => true,
-    async (baskets) => {
-      for (const basket of baskets) live.push(basket);
-      return true;
+    async (live) => {
+      const names = live.map(({ shop_id: shopId, basket_id: basketId }) => ({ shopId, basketId }));
+      const found = await insistently(() => admission.readHolds(names));
+      if (found !== null) compare(live, found);
+      return found !== null;
     },
   );
-  const differing = differingFrom(live, found);
-  for (const [member, { state, inPostgres }] of differing) {
-    if (state === 'admitted' && inPostgres === 'nothing') differing.delete(member);
-  }
-  return differing;
+  return complete ? differing : null;
 }

@@ -78,39 +78,45 @@ function namedStock(stockId: string): { itemId: string } | { poolId: string } | 
 /** What each move adds to held and to sold for a unit. */
 const moves = { release: [-1, 0], sell: [-1, 1], takeAndSell: [0, 1], restock: [0, -1] } as const;
 
+/** What a basket takes of its shop's stock. */
+type Hold = { shopId: string; takes: readonly StockTake[] };
+
 /**
- * Moves a basket's stock in the caller's transaction, which holds the basket's row: `release` gives held stock back,
- * `sell` turns held into sold, `takeAndSell` takes it anew and sells it at once, `restock` gives sold stock back. Rows are
- * locked in the order of their ids. Gives false, and changes nothing, when `takeAndSell` does not find all of it.
+ * Moves the stock of baskets in the caller's transaction, which holds their rows: `release` gives held stock back, `sell`
+ * turns held into sold, `takeAndSell` takes it anew and sells it at once, `restock` gives sold stock back. Rows are locked
+ * in the order of their ids. Gives false, and changes nothing, when `takeAndSell` does not find all of it.
  */
-export async function moveStock(
-  tx: Queryable,
-  shopId: string,
-  takes: readonly StockTake[],
-  move: keyof typeof moves,
-): Promise<boolean> {
+export async function moveStock(tx: Queryable, holds: readonly Hold[], move: keyof typeof moves): Promise<boolean> {
   const [held, sold] = moves[move];
-  // A statement of its own: the one that decides must begin when the locks are had.
-  await tx.query('SELECT FROM stock WHERE shop_id = $1 AND stock_id = ANY($2) ORDER BY stock_id FOR UPDATE', [
-    shopId,
-    takes.map(({ stockId }) => stockId),
+  const takes = holds.flatMap(({ shopId, takes }) => takes.map((take) => ({ shopId, ...take })));
+  if (takes.length === 0) return true;
+  const shopIds = takes.map(({ shopId }) => shopId);
+  const stockIds = takes.map(({ stockId }) => stockId);
+  // Sent together, but a statement each: the one that decides must begin when the locks are had.
+  const [, { rows }] = await Promise.all([
+    tx.query(
+      `SELECT FROM stock s WHERE (s.shop_id, s.stock_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+       ORDER BY s.shop_id, s.stock_id FOR UPDATE`,
+      [shopIds, stockIds],
+    ),
+    tx.query<{ moved: boolean }>(
+      `WITH take AS (
+         SELECT t.shop_id, t.stock_id, sum(t.quantity)::int AS quantity
+         FROM unnest($1::text[], $2::text[], $3::int[]) AS t(shop_id, stock_id, quantity) GROUP BY 1, 2
+       ),
+       moved AS (
+         UPDATE stock s SET held = s.held + $4::int * t.quantity, sold = s.sold + $5::int * t.quantity FROM take t
+         WHERE s.shop_id = t.shop_id AND s.stock_id = t.stock_id AND NOT EXISTS (
+           SELECT FROM stock x JOIN take y ON x.shop_id = y.shop_id AND x.stock_id = y.stock_id
+           WHERE x.held + x.sold + ($4::int + $5::int) * y.quantity > x.capacity
+         )
+         RETURNING s.stock_id
+       )
+       SELECT (SELECT count(*) FROM moved) = (SELECT count(*) FROM take) AS moved`,
+      [shopIds, stockIds, takes.map(({ quantity }) => quantity), held, sold],
+    ),
   ]);
-  const { rows } = await tx.query<{ moved: number }>(
-    `WITH take AS (SELECT * FROM unnest($2::text[], $3::int[]) AS t(stock_id, quantity)),
-     locked AS MATERIALIZED (
-       SELECT s.stock_id, t.quantity, s.capacity, s.held, s.sold FROM stock s JOIN take t ON t.stock_id = s.stock_id
-       WHERE s.shop_id = $1 ORDER BY s.stock_id FOR UPDATE OF s
-     ),
-     moved AS (
-       UPDATE stock s SET held = s.held + $4::int * l.quantity, sold = s.sold + $5::int * l.quantity FROM locked l
-       WHERE s.shop_id = $1 AND s.stock_id = l.stock_id
-         AND NOT EXISTS (SELECT FROM locked x WHERE x.held + x.sold + ($4::int + $5::int) * x.quantity > x.capacity)
-       RETURNING s.stock_id
-     )
-     SELECT count(*) AS moved FROM moved`,
-    [shopId, takes.map(({ stockId }) => stockId), takes.map(({ quantity }) => quantity), held, sold],
-  );
-  return rows[0]?.moved === takes.length;
+  return rows[0]?.moved === true;
 }
 
 /** The stock rows that have less than this at this moment, with what they have. Takes no lock. */

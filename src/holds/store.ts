@@ -27,19 +27,19 @@ export async function readRecordedRedis(db: Queryable): Promise<RecordedRedis> {
 /** How many former servers are remembered: those of a few fail-overs of a whole cluster. */
 const remembered = 64;
 
-/** Begins an epoch on these servers, above what Redis was seen at. */
+/** Begins an epoch on these servers, above what Redis was seen at, and gives what of Postgres was to be seen then. */
 export async function raiseRedisEpoch(
   db: Queryable,
   seen: { epoch: number; tick: number; servers: readonly string[] },
-): Promise<{ epoch: number; tick: number }> {
-  const { rows } = await db.query<{ epoch: number; tick: number }>(
+): Promise<{ epoch: number; tick: number; snapshot: string }> {
+  const { rows } = await db.query<{ epoch: number; tick: number; snapshot: string }>(
     `UPDATE service_state SET
        redis_epoch = greatest(redis_epoch, $1) + 1,
        redis_former = (array(SELECT DISTINCT unnest(redis_servers)) || redis_former)[:${remembered}],
        redis_servers = $3,
        redis_tick = greatest(redis_tick, $2) + 1,
        redis_ticked_at = now()
-     RETURNING redis_epoch AS epoch, redis_tick AS tick`,
+     RETURNING redis_epoch AS epoch, redis_tick AS tick, pg_current_snapshot()::text AS snapshot`,
     [seen.epoch, seen.tick, seen.servers],
   );
   return onlyRow(rows);
@@ -98,6 +98,62 @@ export function readEverything(
     },
     () => true,
   );
+}
+
+/**
+ * Changes after which a link leads nowhere, or to another customer. Of baskets whose time has run out nobody needs to be
+ * told: the link says itself until when it leads on.
+ */
+const toldAgain = `('basket.updated', 'basket.checkout_failed', 'basket.completed', 'basket.cancelled', 'basket.expired')`;
+
+/**
+ * Gives `tell` the baskets that were so changed since Redis was last told of all, as they are now, page by page, and
+ * notes that it was; not where `tell` gives false.
+ */
+export async function tellOfChanges(pool: pg.Pool, tell: (baskets: HeldBasket[]) => Promise<boolean>): Promise<void> {
+  await withTransaction(pool, async (tx) => {
+    // A database that was restored from a dump counts its transactions anew.
+    const { rows } = await tx.query<{ told: string | null; now: string }>(
+      `SELECT pg_current_snapshot()::text AS now,
+         CASE WHEN pg_snapshot_xmin(redis_told) <= pg_snapshot_xmax(pg_current_snapshot()) THEN redis_told::text END AS told
+       FROM service_state`,
+    );
+    const { told, now } = onlyRow(rows);
+    // Nothing is known of how many there are, and the planner would rather read all of a large table.
+    await tx.query('SET LOCAL enable_seqscan = off');
+    const toldAll =
+      told === null ||
+      (await eachPage(
+        tx,
+        `SELECT ${acrossShops} h.* FROM shops s,
+           LATERAL (
+             SELECT DISTINCT o.subject_id FROM outbox o
+             WHERE o.shop_id = s.shop_id AND o.xact >= pg_snapshot_xmin('${told}')
+               AND NOT pg_visible_in_snapshot(o.xact, '${told}') AND o.type IN ${toldAgain}
+           ) c,
+           LATERAL (
+             ${heldBasketsSql(`b.shop_id = s.shop_id AND b.basket_id = c.subject_id
+               AND b.status_reason IS DISTINCT FROM 'timeout'`)} OFFSET 0
+           ) h`,
+        pageSize,
+        tell,
+      ));
+    if (toldAll) await noteTold(tx, now);
+  });
+}
+
+/** Notes that Redis was told of all that a snapshot of Postgres shows. */
+export async function noteTold(db: Queryable, snapshot: string): Promise<void> {
+  await db.query('UPDATE service_state SET redis_told = $1', [snapshot]);
+}
+
+/** The events whose baskets no click may lead to, but for those that have no live ones left. */
+export async function readEventsToStop(db: Queryable): Promise<{ shopId: string; eventId: string }[]> {
+  const { rows } = await db.query<{ shopId: string; eventId: string }>(
+    `SELECT ${acrossShops} shop_id AS "shopId", event_id AS "eventId" FROM events
+     WHERE status = 'suspended' OR status = 'cancelled' AND NOT baskets_ended`,
+  );
+  return rows;
 }
 
 const acrossShops = '/* across shops: Redis has the holds of all of them */';

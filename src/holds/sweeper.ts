@@ -71,15 +71,17 @@ async function sweepPartition(pool: pg.Pool, admission: Admission, logger: Logge
 
   const stated = await readHeldBaskets(pool, others);
   const gone: BasketName[] = [];
+  const sold: BasketName[] = [];
   const early: (BasketName & { deadline: Date })[] = [];
   for (const name of others) {
     const basket = stated.get(name.basketId);
     // Not due by Postgres' clock, or another replica is at work on it.
     if (basket && liveStatuses.includes(basket.status)) early.push({ ...name, deadline: basket.expires_at });
-    else if (basket?.status === 'completed') await admission.sell(name);
+    else if (basket?.status === 'completed') sold.push(name);
     // Ended by now, or an admission whose commit never came.
     else gone.push(name);
   }
+  await admission.sell(sold);
   await admission.release(gone);
   await admission.remind(early);
   return listed.length;

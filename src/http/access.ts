@@ -1,8 +1,11 @@
+import { subtle } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { type JWTPayload, type JWTVerifyGetKey, errors as joseErrors, jwtVerify } from 'jose';
+import { type JWTHeaderParameters, type JWTPayload, type JWTVerifyGetKey, errors as joseErrors, jwtVerify } from 'jose';
+import { LRUCache } from 'lru-cache';
 import type { Config } from '../config.ts';
 import { refuse } from '../errors.ts';
 import type { DatabaseClock } from '../platform/clock.ts';
+import { sha256 } from '../platform/crypto.ts';
 import { isStorable } from './json.ts';
 import { jwksAlgorithms } from './jwks.ts';
 import { RefusalError } from './problems.ts';
@@ -47,6 +50,8 @@ type Access = { scopes: readonly Scope[]; session?: true; noPartner?: true };
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: Access;
+    /** May be called without a credential; one that is sent is Basic, with a shop's public token and an API key of it. */
+    storefront?: true;
   }
   interface FastifyRequest {
     caller: Caller | null;
@@ -54,12 +59,19 @@ declare module 'fastify' {
 }
 
 const leewaySeconds = 60;
+/** For how long a signature is not checked again. */
+const verifiedForMs = 60_000;
+
+/** A JWT whose signature is good, and the key that says so. */
+type VerifiedJwt = { payload: JWTPayload; header: JWTHeaderParameters; keyOf: JWTVerifyGetKey; key: unknown };
 
 /**
  * Checks the bearer credential of every route that names an `access`, before its body is read: 401 for no or a bad
- * credential, 403 for one without the scope. JWTs verify with one of the secrets or with a key of `jwks`. The times in a
+ * credential, 403 for one without the scope. JWTs verify with one of the secrets or with a key of `jwks`, each at most once a
+ * minute while that is the key. The times in a
  * JWT are judged by Postgres' clock, as all times are: a replica whose own is wrong accepts and refuses what the others
- * do. `verifyOther` says whose session token or API key a text is, or null.
+ * do. `verifyOther` says whose session token or API key a text is, or null. On the routes of a store front, which anybody
+ * may call, only `verifyBasic` says who somebody is that sends a credential all the same.
  */
 export function bearerAccess(
   app: FastifyInstance,
@@ -67,28 +79,43 @@ export function bearerAccess(
   jwks: JWTVerifyGetKey | null,
   clock: DatabaseClock,
   verifyOther: (token: string) => Promise<Caller | null>,
+  verifyBasic: (publicToken: string, apiKey: string) => Promise<Caller | null>,
 ): void {
-  const secrets = config.jwtSecrets.map((secret) => new TextEncoder().encode(secret));
+  // Imported once: jose would do so for every token that it verifies.
+  const secrets = config.jwtSecrets.map((secret) =>
+    subtle.importKey('raw', Buffer.from(secret), { name: 'HMAC', hash: 'SHA-256' }, false, ['verify']),
+  );
+  // A secret verifies HS256 alone and a published key never does: nobody can sign with what everybody may read.
+  const sources: { keyOf: JWTVerifyGetKey; algorithms: string[] }[] = [
+    ...secrets.map((secret) => ({ keyOf: () => secret, algorithms: ['HS256'] })),
+    ...(jwks === null ? [] : [{ keyOf: jwks, algorithms: jwksAlgorithms }]),
+  ];
+  /** By the token's hash: callers send the same one again and again. */
+  const verified = new LRUCache<string, VerifiedJwt>({ max: 10_000, ttl: verifiedForMs });
 
   async function verifyJwt(token: string): Promise<ApiCaller | null> {
+    const now = await clock.now();
+    const name = sha256(token).toString('base64');
+    const known = verified.get(name);
+    const jwt = known && (await isKeyStill(known)) ? known : await verifySignature(token, now);
+    if (jwt === null) return null;
+    if (jwt !== known) verified.set(name, jwt);
+    return callerOf(jwt.payload, jwt.header.typ, now);
+  }
+
+  async function verifySignature(token: string, now: Date): Promise<VerifiedJwt | null> {
     // Decoders ignore padding and spare bits: only the one spelling that was signed is accepted.
     if (token.split('.').some((part) => Buffer.from(part, 'base64url').toString('base64url') !== part)) return null;
-    const now = await clock.now();
     const expected = {
       clockTolerance: leewaySeconds,
       currentDate: now,
       ...(config.jwtIssuer === null ? {} : { issuer: config.jwtIssuer }),
       ...(config.jwtAudience === null ? {} : { audience: config.jwtAudience }),
     };
-    // A secret verifies HS256 alone and a published key never does: nobody can sign with what everybody may read.
-    const keys = [
-      ...secrets.map((secret) => ({ key: () => secret, algorithms: ['HS256'] })),
-      ...(jwks === null ? [] : [{ key: jwks, algorithms: jwksAlgorithms }]),
-    ];
-    for (const { key, algorithms } of keys) {
+    for (const { keyOf, algorithms } of sources) {
       try {
-        const { payload, protectedHeader } = await jwtVerify(token, key, { ...expected, algorithms });
-        return callerOf(payload, protectedHeader.typ, now);
+        const { payload, protectedHeader, key } = await jwtVerify(token, keyOf, { ...expected, algorithms });
+        return { payload, header: protectedHeader, keyOf, key };
       } catch (error) {
         if (error instanceof RefusalError) throw error;
         // Only of a wrong key is there hope that the next one is right.
@@ -102,7 +129,12 @@ export function bearerAccess(
 
   app.decorateRequest('caller', null);
   app.addHook('onRequest', async (request) => {
-    const access = request.routeOptions.config.access;
+    const { access, storefront } = request.routeOptions.config;
+    if (storefront && request.headers.authorization !== undefined) {
+      const [publicToken, apiKey] = basicOf(request.headers.authorization);
+      request.caller = await verifyBasic(publicToken, apiKey);
+      if (request.caller === null) throw new RefusalError(refuse('unauthorized'));
+    }
     if (!access) return;
     const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
     const caller = token === undefined ? null : ((await verifyOther(token)) ?? (await verifyJwt(token)));
@@ -123,6 +155,23 @@ export function bearerAccess(
   });
 }
 
+/** Whether the key that verified a JWT is still the one for it: an issuer may have withdrawn it. */
+async function isKeyStill({ header, keyOf, key }: VerifiedJwt): Promise<boolean> {
+  try {
+    return (await keyOf(header, { payload: '', signature: '' })) === key;
+  } catch {
+    return false;
+  }
+}
+
+/** User and password of a Basic credential (RFC 7617, section 2); empty for anything else. */
+function basicOf(authorization: string): [user: string, password: string] {
+  const encoded = /^Basic +([A-Za-z0-9+/]+={0,2})$/i.exec(authorization)?.[1] ?? '';
+  const text = Buffer.from(encoded, 'base64').toString();
+  const colon = text.indexOf(':');
+  return colon === -1 ? ['', ''] : [text.slice(0, colon), text.slice(colon + 1)];
+}
+
 function callerOf(claims: JWTPayload, type: string | undefined, now: Date): ApiCaller | null {
   const { shop, scope, partner, sub, iat, exp } = claims;
   const optionalText = (value: unknown): value is string | undefined => value === undefined || isId(value);
@@ -130,7 +179,9 @@ function callerOf(claims: JWTPayload, type: string | undefined, now: Date): ApiC
   if (type !== undefined && !/^(application\/)?(at\+)?jwt$/i.test(type)) return null;
   if (iat !== undefined && iat > now.getTime() / 1000 + leewaySeconds) return null;
   // It must expire, and JSON.parse reads 1e400 as Infinity.
-  if (!Number.isFinite(exp)) return null;
+  if (exp === undefined || !Number.isFinite(exp)) return null;
+  // Its signature may have been verified when it was still good.
+  if (exp <= now.getTime() / 1000 - leewaySeconds) return null;
   if (!optionalText(shop) || !optionalText(partner) || typeof scope !== 'string') return null;
   if (shop === undefined && !scope.split(' ').includes('platform')) return null;
   return {

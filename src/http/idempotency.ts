@@ -100,8 +100,67 @@ function keysInScope(request: FastifyRequest, caller: KeyOwner, nameOf: (part: n
   });
 }
 
+/** The name of a key among all shops'. */
+export function nameOfKey({ shopId, keyHash }: Pick<IdempotencyKey, 'shopId' | 'keyHash'>): string {
+  return `${shopId}/${keyHash.toString('base64')}`;
+}
+
+const keyColumns = (keys: readonly IdempotencyKey[]) => [
+  keys.map(({ shopId }) => shopId),
+  keys.map(({ keyHash }) => keyHash),
+];
+
 /**
- * Runs `work` once per key. The key is inserted first, in the caller's transaction, so a second request waits on the
+ * Inserts keys in the caller's transaction, in one order, so that no two deadlock, and gives the names of those that are
+ * new or have gone stale. Whoever has inserted one and not committed yet is waited for.
+ */
+export async function claimKeys(tx: Queryable, keys: readonly IdempotencyKey[]): Promise<Set<string>> {
+  if (keys.length === 0) return new Set();
+  const { rows } = await tx.query<Pick<IdempotencyKey, 'shopId' | 'keyHash'>>(
+    `INSERT INTO idempotency_keys AS k (shop_id, key_hash, fingerprint)
+     SELECT * FROM unnest($1::text[], $2::bytea[], $3::bytea[]) ORDER BY 1, 2
+     ON CONFLICT (shop_id, key_hash) DO UPDATE
+       SET fingerprint = excluded.fingerprint, status = NULL, basket_id = NULL, sequence = NULL, answer = NULL, created_at = now()
+       WHERE k.created_at < now() - interval '7 days'
+     RETURNING shop_id AS "shopId", key_hash AS "keyHash"`,
+    [...keyColumns(keys), keys.map(({ fingerprint }) => fingerprint)],
+  );
+  return new Set(rows.map(nameOfKey));
+}
+
+/** Keeps what claimed keys were answered. */
+export async function keepAnswers(
+  tx: Queryable,
+  answers: readonly (StoredAnswer & { key: IdempotencyKey })[],
+): Promise<void> {
+  if (answers.length === 0) return;
+  await tx.query(
+    `UPDATE idempotency_keys k SET status = a.status, basket_id = a.basket_id, sequence = a.sequence, answer = a.answer::json
+     FROM unnest($1::text[], $2::bytea[], $3::smallint[], $4::text[], $5::integer[], $6::text[])
+       AS a(shop_id, key_hash, status, basket_id, sequence, answer)
+     WHERE k.shop_id = a.shop_id AND k.key_hash = a.key_hash`,
+    [
+      ...keyColumns(answers.map(({ key }) => key)),
+      answers.map(({ status }) => status),
+      answers.map(({ basketId }) => basketId),
+      answers.map(({ sequence }) => sequence),
+      answers.map(({ answer }) => JSON.stringify(answer)),
+    ],
+  );
+}
+
+/** Gives claimed keys up, for which nothing was answered that may be given again. */
+export async function giveKeysUp(tx: Queryable, keys: readonly IdempotencyKey[]): Promise<void> {
+  if (keys.length === 0) return;
+  await tx.query(
+    `DELETE FROM idempotency_keys
+     WHERE (shop_id, key_hash) IN (SELECT * FROM unnest($1::text[], $2::bytea[]))`,
+    keyColumns(keys),
+  );
+}
+
+/**
+ * Runs `work` once per key. The key is claimed first, in the caller's transaction, so a second request waits on the
  * first's row: when the first commits its answer is given again, when it fails the second runs. A refusal of `work`
  * leaves nothing of the key behind. Waiting longer than the lock time-out is `idempotency_in_progress`.
  */
@@ -115,14 +174,8 @@ export async function runOnce(
     return 'refused' in answer ? answer : { ...answer, replayed: false };
   }
   try {
-    const { rowCount } = await tx.query(
-      `INSERT INTO idempotency_keys AS k (shop_id, key_hash, fingerprint) VALUES ($1, $2, $3)
-       ON CONFLICT (shop_id, key_hash) DO UPDATE
-         SET fingerprint = excluded.fingerprint, status = NULL, basket_id = NULL, sequence = NULL, answer = NULL, created_at = now()
-         WHERE k.created_at < now() - interval '7 days'`,
-      [key.shopId, key.keyHash, key.fingerprint],
-    );
-    if (rowCount === 0) return (await findAnswer(tx, key)) ?? refuse('idempotency_in_progress');
+    const claimed = await claimKeys(tx, [key]);
+    if (claimed.size === 0) return (await findAnswer(tx, key)) ?? refuse('idempotency_in_progress');
   } catch (error) {
     if (hasSqlState(error, sqlState.lockNotAvailable)) return refuse('idempotency_in_progress');
     throw error;
@@ -130,14 +183,10 @@ export async function runOnce(
   const answer = await work();
   if ('refused' in answer) {
     // Also where the caller commits what led to the refusal: a refusal is never given again, it runs again.
-    await tx.query('DELETE FROM idempotency_keys WHERE shop_id = $1 AND key_hash = $2', [key.shopId, key.keyHash]);
+    await giveKeysUp(tx, [key]);
     return answer;
   }
-  await tx.query(
-    `UPDATE idempotency_keys SET status = $3, basket_id = $4, sequence = $5, answer = $6
-     WHERE shop_id = $1 AND key_hash = $2`,
-    [key.shopId, key.keyHash, answer.status, answer.basketId, answer.sequence, JSON.stringify(answer.answer)],
-  );
+  await keepAnswers(tx, [{ ...answer, key }]);
   return { ...answer, replayed: false };
 }
 
@@ -199,4 +248,26 @@ export async function findAnswers(
     if (row.status === null) return null;
     return { status: row.status, basketId: row.basket_id, sequence: row.sequence, answer: row.answer, replayed: true };
   });
+}
+
+/**
+ * Deletes keys that are older than they are honoured for, a thousand at most; gives how many, or with `dryRun` how many
+ * there are altogether.
+ */
+export async function pruneKeys(db: Queryable, { dryRun }: { dryRun: boolean }): Promise<number> {
+  const limit = 1000;
+  const isOld = `k.created_at < now() - interval '7 days'`;
+  if (dryRun) {
+    const { rows } = await db.query<{ count: number }>(
+      `SELECT /* across shops: those of all are kept for as long */ count(*) AS count FROM idempotency_keys k WHERE ${isOld}`,
+    );
+    return rows[0]?.count ?? 0;
+  }
+  const { rowCount } = await db.query(
+    `DELETE /* across shops: those of all are kept for as long */ FROM idempotency_keys
+     WHERE (shop_id, key_hash) IN (
+       SELECT k.shop_id, k.key_hash FROM idempotency_keys k WHERE ${isOld} LIMIT $1 FOR UPDATE SKIP LOCKED)`,
+    [limit],
+  );
+  return rowCount ?? 0;
 }

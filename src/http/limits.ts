@@ -49,10 +49,11 @@ const maxKeys = 100_000;
 
 /**
  * Limits what a credential may call in a minute on the routes registered after it, with `RateLimit-*` headers, but for
- * those whose config says `rateLimit: false`; gives the limits of clicks on invalid links and of codes that do not work,
- * and what counts a request as several calls. All replicas count together; one that cannot counts alone, and it always
- * has: what was counted before Redis went away is not forgotten, and what was counted meanwhile is told with the next
- * call. What Redis has counted but could not say is told again, since a limit may be a few calls too strict, not too lax.
+ * those whose config says `rateLimit: false`, and on a store front's an address without a credential; gives the limits of
+ * clicks on invalid links and of codes that do not work, and what counts a request as several calls. All replicas count
+ * together; one that cannot counts alone, and it always has: what was counted before Redis went away is not forgotten, and
+ * what was counted meanwhile is told with the next call. What Redis has counted but could not say is told again, since a
+ * limit may be a few calls too strict, not too lax.
  */
 export async function limits(
   app: FastifyInstance,
@@ -92,7 +93,8 @@ export async function limits(
     max: config.rateLimitMax,
     enableDraftSpec: true,
     keyGenerator: callKeyOf,
-    allowList: (request) => config.rateLimitMax === 0 || request.caller === null,
+    allowList: ({ caller, routeOptions }) =>
+      config.rateLimitMax === 0 || (caller === null && !routeOptions.config.storefront),
     errorResponseBuilder: () => new RefusalError(refuse('rate_limited')),
   });
 
@@ -139,11 +141,13 @@ export async function limits(
 
 const callKeyOf = (request: FastifyRequest) => `rate:call:${credentialOf(request)}`;
 
-/** What is limited: an API key, the subject of a JWT or else the token itself, a session. */
-function credentialOf({ caller, headers }: FastifyRequest): string {
+/** What is limited: an API key, the subject of a JWT or else the token itself, a session, or who has none an address. */
+function credentialOf({ caller, headers, ip }: FastifyRequest): string {
   const who =
-    caller?.kind === 'api'
-      ? [caller.shopId, caller.partner, caller.subject || headers.authorization]
-      : [caller?.basketId, caller?.sessionId.toString('hex')];
+    caller === null
+      ? [normalizeIP(ip)]
+      : caller.kind === 'api'
+        ? [caller.shopId, caller.partner, caller.subject || headers.authorization]
+        : [caller.basketId, caller.sessionId.toString('hex')];
   return sha256(JSON.stringify(who)).toString('base64url');
 }

@@ -55,19 +55,24 @@ export function sendParserProblem(error: NodeJS.ErrnoException, socket: Duplex, 
   socket.destroy();
 }
 
-/** Answers a refusal as problem+json, with the headers that its status calls for. */
-export function sendProblem(reply: FastifyReply, refusal: Refusal): FastifyReply {
-  const status = refusal.status ?? problems[refusal.refused].status;
-  if (status === 401) reply.header('www-authenticate', 'Bearer');
+/**
+ * Answers a refusal as problem+json, with the headers that its status calls for. `body` is the problem in another form
+ * than problemBody's.
+ */
+export function sendProblem(
+  reply: FastifyReply,
+  refusal: Refusal,
+  body: { status: number } = problemBody(refusal, reply.server.publicUrl, reply.request.id),
+): FastifyReply {
+  const { status } = body;
+  if (status === 401) {
+    reply.header('www-authenticate', reply.request.routeOptions.config.storefront ? 'Basic' : 'Bearer');
+  }
   const comesBack = status === 429 || status === 503 || refusal.refused === 'idempotency_in_progress';
   if (comesBack && !reply.hasHeader('retry-after'))
     reply.header('retry-after', refusal.retryAfterSeconds ?? soonSeconds);
   // Serialised here: the schemas of a route describe its answers, and a problem carries what its code names.
-  return reply
-    .code(status)
-    .type('application/problem+json')
-    .serializer(JSON.stringify)
-    .send(problemBody(refusal, reply.server.publicUrl, reply.request.id));
+  return reply.code(status).type('application/problem+json').serializer(JSON.stringify).send(body);
 }
 
 declare module 'fastify' {
@@ -131,7 +136,7 @@ export class RefusalError extends Error {
 }
 
 /** What an error means to this caller: a 400 about something that does not exist for them is a 404. */
-async function refusalBehind(error: FastifyError | RefusalError, request: FastifyRequest): Promise<Refusal> {
+async function meaningOf(error: FastifyError | RefusalError, request: FastifyRequest): Promise<Refusal> {
   const refusal = error instanceof RefusalError ? error.refusal : refusalOf(error);
   if (problems[refusal.refused].status !== 400) return refusal;
   // What is no id names nothing, and is not looked up; whoever would make something by that name is told why it cannot
@@ -140,6 +145,19 @@ async function refusalBehind(error: FastifyError | RefusalError, request: Fastif
   if (areIds?.(request.params) === false) return request.method === 'PUT' ? refusal : refuse('not_found');
   const { exists } = request.routeOptions.config;
   return exists && !(await exists(request)) ? refuse('not_found') : refusal;
+}
+
+/** The same, and a log line about what nobody expected: whatever was thrown on the way is the last word. */
+export async function refusalBehind(error: FastifyError | RefusalError, request: FastifyRequest): Promise<Refusal> {
+  let cause: Error = error;
+  const refusal = await meaningOf(error, request).catch((failure: Error) => {
+    cause = failure;
+    return refusalOf(failure);
+  });
+  if (refusal.refused === 'internal_error' || refusal.refused === 'unavailable') {
+    request.log.error({ err: cause }, 'request failed');
+  }
+  return refusal;
 }
 
 /** Turns every thrown error and unknown path into a problem, and serves the page about each code. */
@@ -153,17 +171,9 @@ export function problemHandling(app: FastifyInstance, publicUrl: string): void {
     methodsByUrl.set(url, methods);
   });
 
-  app.setErrorHandler(async (error: FastifyError | RefusalError, request, reply) => {
-    let cause: Error = error;
-    const refusal = await refusalBehind(error, request).catch((failure: Error) => {
-      cause = failure;
-      return refusalOf(failure);
-    });
-    if (refusal.refused === 'internal_error' || refusal.refused === 'unavailable') {
-      request.log.error({ err: cause }, 'request failed');
-    }
-    return sendProblem(reply, refusal);
-  });
+  app.setErrorHandler(async (error: FastifyError | RefusalError, request, reply) =>
+    sendProblem(reply, await refusalBehind(error, request)),
+  );
   app.setNotFoundHandler((_request, reply) => sendProblem(reply, refuse('not_found')));
 
   app.get<{ Params: { code: string } }>('/problems/:code', { schema: { hide: true } }, (request, reply) => {

@@ -9,9 +9,9 @@ import Fastify, {
 } from 'fastify';
 import type { Config } from '../config.ts';
 import { refuse } from '../errors.ts';
+import { lateCompilers } from './compilers.ts';
 import { RefusalError, refusalOf, sendParserProblem, sendProblem } from './problems.ts';
 import { strict } from './schema.ts';
-import { serializers } from './serializers.ts';
 
 const bodyBytes = 64 * 1024;
 const headerBytes = 16 * 1024;
@@ -46,7 +46,7 @@ export function makeFastify(
     },
     // No shorter than a path can be: an over-long token is an invalid link, an over-long id an unknown one.
     routerOptions: { maxParamLength: headerBytes },
-    schemaController: { compilersFactory: { buildSerializer: serializers() } },
+    schemaController: { compilersFactory: lateCompilers() },
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: true, allErrors: false } },
     clientErrorHandler: (error, socket) => sendParserProblem(error, socket, config.publicUrl),
     frameworkErrors: (error, request, reply) => {

@@ -5,12 +5,13 @@ import {
   type Basket,
   type BasketCaller,
   type Conditions,
-  changeBasket,
+  changeAndSettle,
   isLive,
   notLive,
   saveBasket,
 } from '../baskets/index.ts';
 import { type Refusal, refuse } from '../errors.ts';
+import type { Admission } from '../holds/index.ts';
 import type { Keyring } from '../platform/crypto.ts';
 import type { Shop, ShopCache } from '../shops/index.ts';
 import { outerExpiry } from './click.ts';
@@ -20,7 +21,7 @@ import { writeStartToken } from './token.ts';
 /** What start links are signed with. */
 export type LinkKeys = { startLinkKeys: Keyring; laravelKeys: ReadLaravelKeys };
 /** What start links are made with. */
-export type MintDeps = LinkKeys & { pool: pg.Pool; shops: ShopCache; publicUrl: string };
+export type MintDeps = LinkKeys & { pool: pg.Pool; admission: Admission; shops: ShopCache; publicUrl: string };
 
 /**
  * The id of the key that signs a shop's links now: one of its own where it has asked for Laravel's format and registered
@@ -88,7 +89,7 @@ async function newGeneration(
   const shop = await deps.shops.get(caller.shopId);
   if (shop === null) return refuse('not_found');
   const linkKid = await linkKidOf(deps, shop);
-  return changeBasket(deps.pool, caller, basketId, conditions, async ({ tx, basket, now }) => {
+  return changeAndSettle(deps, caller, basketId, conditions, async ({ tx, basket, now }) => {
     const seen = asOf(basket, now);
     if (!isLive(seen)) return notLive(seen);
     const next = { ...change, linkGeneration: basket.linkGeneration + 1 };

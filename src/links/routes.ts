@@ -2,7 +2,6 @@ import { Type } from '@sinclair/typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import {
   answerChange,
-  type Basket,
   BasketAnswer,
   basketExists,
   basketParams,
@@ -19,7 +18,16 @@ import { sendProblem } from '../http/problems.ts';
 import { OneOf, Problem, problemResponses, Shared, strict } from '../http/schema.ts';
 import { formatMoney, totalsOf } from '../money/index.ts';
 import { frontendOrigins, laravelParameters, type Shop, withParameters } from '../shops/index.ts';
-import { type Click, type ClickDeps, followLaravelLink, followStartLink, linkModeOf } from './click.ts';
+import {
+  type Click,
+  type ClickDeps,
+  type ClickedBasket,
+  followLaravelLink,
+  followStartLink,
+  linkModeOf,
+  type RefusedClick,
+  readClicked,
+} from './click.ts';
 import { mintStartLink, revokeStartLinks, startLinkOf } from './mint.ts';
 import { continuePage, problemPage } from './page.ts';
 import { isCrossSite, openerOf } from './visitor.ts';
@@ -30,7 +38,7 @@ export type LinkRouteDeps = ClickDeps & {
   limitInvalidClicks: LimitInvalidClicks;
   openings: Pick<OpeningCounter, 'count'>;
   /** Makes the confirmation token that a person's click hands to the shop front end. */
-  mintConfirmation: (basket: Basket, shop: Shop) => Promise<string>;
+  mintConfirmation: (click: { basketId: string; linkGeneration: number }, shop: Shop) => Promise<string>;
 };
 
 /** `POST` and `DELETE /v1/baskets/{id}/link`, and `GET`, `HEAD` and `POST` of the start link itself. */
@@ -106,17 +114,22 @@ export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
     };
     const open = async (request: FastifyRequest, reply: FastifyReply, click: Click) => {
       if (click.outcome === 'refused') return refuseClick(request, reply, click);
-      const { shop, basket, now } = click;
-      const { mode, askedFor } = linkModeOf(shop, basket);
+      const { shop, basketId, said, link, now } = click;
+      const { mode, askedFor } = linkModeOf(shop, link);
       const opener = openerOf(request.method, request.headers, mode === 'redirect' && askedFor);
-      deps.openings.count(basket, opener, now);
       if (mode === 'redirect' && opener === 'person') {
-        return sendToShop(request, reply, deps, shop, basket);
+        deps.openings.count({ shopId: shop.shopId, basketId }, opener, now);
+        return sendToShop(request, reply, deps, click);
       }
+      // What the page shows is in Postgres alone, and may be newer than what Redis has heard.
+      const clicked = await readClicked(deps.pool, shop, said, now);
+      if (clicked.outcome === 'refused') return refuseClick(request, reply, clicked);
+      const { basket } = clicked;
+      deps.openings.count(basket, opener, now);
       return reply
         .header('content-security-policy', contentSecurityPolicy({ formActionOrigins: frontendOrigins(shop) }))
         .type('text/html; charset=utf-8')
-        .send(continuePageOf(click, basket.waiting && (await isSoldOut(deps.pool, basket))));
+        .send(continuePageOf(shop, clicked, basket.waiting && (await isSoldOut(deps.pool, basket))));
     };
     const press = async (request: FastifyRequest, reply: FastifyReply, follow: () => Promise<Click>) => {
       if (isCrossSite(request.headers, deps.publicUrl)) {
@@ -124,7 +137,7 @@ export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
       }
       const click = await follow();
       if (click.outcome === 'refused') return refuseClick(request, reply, click);
-      return sendToShop(request, reply, deps, click.shop, click.basket);
+      return sendToShop(request, reply, deps, click);
     };
 
     const response = clickAnswers();
@@ -180,14 +193,13 @@ async function sendToShop(
   request: FastifyRequest,
   reply: FastifyReply,
   deps: LinkRouteDeps,
-  shop: Shop,
-  basket: Basket,
+  { shop, basketId, link }: Extract<Click, { outcome: 'proven' }>,
 ): Promise<FastifyReply> {
   const url = new URL(shop.frontend.confirmUrl);
   for (const [name, value] of new URL(request.url, deps.publicUrl).searchParams) {
     if (!ownParameters.includes(name) && isPassed(name, shop.link.passParams)) url.searchParams.append(name, value);
   }
-  url.searchParams.set('token', await deps.mintConfirmation(basket, shop));
+  url.searchParams.set('token', await deps.mintConfirmation({ basketId, linkGeneration: link.generation }, shop));
   return reply.header('referrer-policy', 'no-referrer').redirect(url.href, 303);
 }
 
@@ -198,7 +210,7 @@ function isPassed(name: string, passParams: readonly string[]): boolean {
   );
 }
 
-function continuePageOf({ shop, basket, events }: Extract<Click, { outcome: 'proven' }>, soldOut: boolean): string {
+function continuePageOf(shop: Shop, { basket, events }: ClickedBasket, soldOut: boolean): string {
   const { content } = basket;
   const locale = content.locale ?? shop.locale;
   return continuePage({
@@ -214,8 +226,6 @@ function continuePageOf({ shop, basket, events }: Extract<Click, { outcome: 'pro
   });
 }
 
-type RefusedClick = { code: ProblemCode; shop: Shop | null; basketId: string | null };
-
 /**
  * A link that cannot be followed: once its signature is proven the customer is sent to the shop's problem page, and
  * whoever asks for JSON gets the problem; an unproven one is told the problem itself, a browser as a page.
@@ -223,7 +233,7 @@ type RefusedClick = { code: ProblemCode; shop: Shop | null; basketId: string | n
 function sendRefusal(
   request: FastifyRequest,
   reply: FastifyReply,
-  { code, shop, basketId }: RefusedClick,
+  { code, shop, basketId }: { code: ProblemCode; shop: Shop | null; basketId: string | null },
 ): FastifyReply {
   const accept = request.headers.accept ?? '';
   const wantsJson = accept.includes('json') && !accept.includes('text/html');

@@ -16,10 +16,16 @@ import { isRefusal, type Refusal, refuse } from '../errors.ts';
 import type { Admission } from '../holds/index.ts';
 import { newId } from '../platform/ids.ts';
 import type { ShopCache } from '../shops/index.ts';
+import type { openCompletionQueue } from './complete.ts';
 import type { FailRequest } from './model.ts';
 
 /** What the room works with. */
-export type OrderDeps = { pool: pg.Pool; admission: Admission; shops: ShopCache };
+export type OrderDeps = {
+  pool: pg.Pool;
+  admission: Admission;
+  shops: ShopCache;
+  completeTogether: ReturnType<typeof openCompletionQueue>;
+};
 
 const minimumAfterBackMs = 60_000;
 

@@ -1,1 +1,2 @@
+export { openCompletionQueue } from './complete.ts';
 export { orderRoutes } from './routes.ts';

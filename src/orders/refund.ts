@@ -65,7 +65,7 @@ async function refund({ tx, basket, now }: Change, earlier: readonly Refund[], r
   const { shopId, basketId } = basket;
   const refundedMinor = [...earlier, refund].flatMap(({ lines }) => lines).reduce((sum, { amount }) => sum + amount, 0);
   await giveBackToCards(tx, basket, refundedMinor);
-  if (refund.restocked && !(await moveStock(tx, shopId, takesOf(refund.lines), 'restock'))) {
+  if (refund.restocked && !(await moveStock(tx, [{ shopId, takes: takesOf(refund.lines) }], 'restock'))) {
     throw new Error('what was sold has no stock row');
   }
   await insertRefund(tx, shopId, basketId, refund);

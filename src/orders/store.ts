@@ -46,24 +46,27 @@ export async function insertRefund(tx: Queryable, shopId: string, basketId: stri
 }
 
 /**
- * Records the order of a basket. Gives false when the order id belongs to another basket already; one that another
- * transaction is about to commit is waited for.
+ * Records orders of baskets, but for those whose id belongs to another basket already. Gives the baskets whose order was
+ * recorded, by `shopId/basketId`. An id that another transaction is about to commit is waited for.
  */
-export async function insertOrder(tx: Queryable, order: Order): Promise<boolean> {
-  const { rowCount } = await tx.query(
+export async function insertOrders(tx: Queryable, orders: readonly Order[]): Promise<Set<string>> {
+  const column = <T>(value: (order: Order) => T) => orders.map(value);
+  const { rows } = await tx.query<{ shop_id: string; basket_id: string }>(
     `INSERT INTO orders (shop_id, order_id, basket_id, amount, fees, currency, payment_reference, customer_id, created_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (shop_id, order_id) DO NOTHING`,
+     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[],
+       $9::timestamptz[])
+     ORDER BY 1, 2 ON CONFLICT (shop_id, order_id) DO NOTHING RETURNING shop_id, basket_id`,
     [
-      order.shopId,
-      order.orderId,
-      order.basketId,
-      order.amountMinor,
-      order.feesMinor,
-      order.currency,
-      order.paymentReference,
-      order.customerId,
-      order.createdAt,
+      column(({ shopId }) => shopId),
+      column(({ orderId }) => orderId),
+      column(({ basketId }) => basketId),
+      column(({ amountMinor }) => amountMinor),
+      column(({ feesMinor }) => feesMinor),
+      column(({ currency }) => currency),
+      column(({ paymentReference }) => paymentReference),
+      column(({ customerId }) => customerId),
+      column(({ createdAt }) => createdAt),
     ],
   );
-  return rowCount === 1;
+  return new Set(rows.map(({ shop_id, basket_id }) => `${shop_id}/${basket_id}`));
 }

@@ -45,7 +45,6 @@ async function migrateIfFree(databaseUrl: string): Promise<string[] | null> {
     if (!rows[0]?.free) return null;
     // It is idle in its transaction for as long as the longest migration takes.
     await gate.query('SET LOCAL idle_in_transaction_session_timeout = 0');
-    await assertSchemaIsUsable(gate);
     const names = await runMigrations(databaseUrl);
     await gate.query('COMMIT');
     return names;
@@ -59,6 +58,8 @@ async function runMigrations(databaseUrl: string): Promise<string[]> {
   const dbClient = new pg.Client({ connectionString: databaseUrl, lock_timeout: lockTimeoutMs });
   await dbClient.connect();
   try {
+    // Not in the transaction that keeps others out: no migration could change the table then.
+    await assertSchemaIsUsable(dbClient);
     const run = await runner({
       dbClient,
       dir: directory,

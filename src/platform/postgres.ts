@@ -1,5 +1,7 @@
+import { Socket } from 'node:net';
 import pg from 'pg';
 import { isRefusal } from '../errors.ts';
+import { gatherWrites } from './gather-writes.ts';
 
 /** What a store needs to run a statement: the pool for a single one, a client inside a transaction. */
 export type Queryable = Pick<pg.ClientBase, 'query'>;
@@ -22,10 +24,45 @@ export function openPostgres(databaseUrl: string, onError: (error: Error) => voi
     lock_timeout: 2000,
     idle_in_transaction_session_timeout: 10_000,
     application_name: 'basketlink',
+    // What a transaction need not wait for goes out together.
+    pipeline: true,
+    stream: openGatheringSocket,
+    onConnect: nameStatements,
   });
   // An idle connection that Postgres closes must not end the process.
   pool.on('error', onError);
   return pool;
+}
+
+function openGatheringSocket(): Socket {
+  const socket = new Socket();
+  // Connecting gives it back the write of every socket.
+  return socket.once('connect', () => gatherWrites(socket));
+}
+
+/** More texts than the program has: should some be made at run time after all, those beyond are planned each time. */
+const maxNamed = 500;
+const names = new Map<string, string>();
+
+function nameOf(text: string): string | undefined {
+  if (!names.has(text) && names.size < maxNamed) names.set(text, `s${names.size}`);
+  return names.get(text);
+}
+
+/**
+ * Has a connection name its statements that have parameters, so that Postgres parses and plans each of them once.
+ * Behind a pooler none is named: there the next transaction may be on another connection, which does not know the name.
+ * A pooler is told by the process that it makes up, since it stands for many.
+ */
+async function nameStatements(client: pg.ClientBase): Promise<void> {
+  const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  if (rows[0]?.pid !== Reflect.get(client, 'processID')) return;
+  const query = client.query.bind(client) as (text: unknown, values: unknown, callback: unknown) => unknown;
+  const queryNamed = (text: unknown, values: unknown, callback: unknown) =>
+    typeof text === 'string' && Array.isArray(values) && values.length > 0
+      ? query({ name: nameOf(text), text, values }, callback, undefined)
+      : query(text, values, callback);
+  client.query = queryNamed as typeof client.query;
 }
 
 /** SQLSTATEs that callers tell apart. Source: PostgreSQL manual, appendix A. */
@@ -68,6 +105,35 @@ export async function withTransaction<T>(
   work: (tx: pg.PoolClient) => Promise<T>,
   keep: (result: T) => boolean = (result) => !isRefusal(result),
 ): Promise<T> {
+  return begin(pool, async (client) => {
+    const result = await work(client);
+    await client.query(keep(result) ? 'COMMIT' : 'ROLLBACK');
+    return result;
+  });
+}
+
+export type Statement = { text: string; values: unknown[] };
+
+/**
+ * Runs statements one after the other in one READ COMMITTED transaction that is committed, all of it in one round trip,
+ * so that what they lock is locked while Postgres works and no longer. Each sees what those before it have locked and
+ * written. Tried again as withTransaction does. Gives the rows of each; throws what Postgres throws of the first that
+ * fails, and then nothing is written.
+ */
+export async function commitTogether<Row extends pg.QueryResultRow>(
+  pool: pg.Pool,
+  statements: readonly Statement[],
+): Promise<Row[][]> {
+  return begin(pool, async (client) => {
+    const sent = statements.map(({ text, values }) => client.query<Row>(text, values));
+    const committed = client.query('COMMIT');
+    const [results] = await Promise.all([Promise.all(sent), committed]);
+    return results.map(({ rows }) => rows);
+  });
+}
+
+/** Begins a transaction that `work` ends, unless it throws. Tries again as withTransaction says. */
+async function begin<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     let broken: Error | undefined;
     // The pool listens on idle connections only: one that dies in a transaction would end the process.
@@ -76,10 +142,9 @@ export async function withTransaction<T>(
     };
     const client = await connect(pool, onError);
     try {
-      await client.query('BEGIN');
-      const result = await work(client);
-      await client.query(keep(result) ? 'COMMIT' : 'ROLLBACK');
-      return result;
+      // Not waited for: it goes out with the first statement. Should it fail, later ones must not run without it.
+      client.query('BEGIN').catch(() => client.end());
+      return await work(client);
     } catch (error) {
       await client.query('ROLLBACK').catch((failure: Error) => {
         broken = failure;
@@ -105,6 +170,11 @@ function connect(pool: pg.Pool, onError: (error: Error) => void): Promise<pg.Poo
       resolve(client);
     });
   });
+}
+
+/** Lets the transaction wait for a lock no longer than this, where the pool would wait longer. */
+export async function waitForLocksAtMost(tx: Queryable, waitMs: number): Promise<void> {
+  await tx.query(`SET LOCAL lock_timeout = ${waitMs}`);
 }
 
 const aloneForAtMost = '60s';

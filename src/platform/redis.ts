@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Cluster, Redis } from 'ioredis';
+import { gatherWrites } from './gather-writes.ts';
 
 /** What a call to Redis gave: its reply, or `unknown` when nobody can say whether it ran. */
 type RedisReply = { known: true; reply: unknown } | { known: false };
@@ -51,7 +52,11 @@ export function openRedis(urls: string, keyPrefix: string, onError: (error: Erro
     // A node of a cluster may be ready before it is known which slots it has.
     if (client.status === 'ready') for (const listener of listeners) listener();
   };
-  if (client instanceof Cluster) client.on('+node', (node: Redis) => node.on('ready', tellUsable));
+  if (client instanceof Cluster) {
+    client.on('+node', (node: Redis) => node.on('ready', tellUsable).on('connect', () => gatherWrites(node.stream)));
+  } else {
+    client.on('connect', () => gatherWrites(client.stream));
+  }
   client.on('ready', tellUsable);
   const defined = new Set<string>();
   let probing: NodeJS.Timeout | undefined;

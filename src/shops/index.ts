@@ -4,5 +4,5 @@ export { resealLaravelKeys } from './laravel-keys.ts';
 export { type LaravelKeys, laravelParameters, type Shop } from './model.ts';
 export { shopRoutes } from './routes.ts';
 export { isLocale, mergePatch } from './rules.ts';
-export { openShopCache, readShop, type ShopCache } from './store.ts';
+export { listShopIds, openShopCache, readShop, type ShopCache } from './store.ts';
 export { allowedRedirectUrl, frontendOrigins, withParameters } from './urls.ts';

@@ -1,5 +1,4 @@
 import { LRUCache } from 'lru-cache';
-import type pg from 'pg';
 import type { Queryable } from '../platform/postgres.ts';
 import type { Settings, Shop } from './model.ts';
 
@@ -67,6 +66,14 @@ export async function replaceLaravelKeys(db: Queryable, shopId: string, before: 
   ]);
 }
 
+/** The ids of all shops. */
+export async function listShopIds(db: Queryable): Promise<string[]> {
+  const { rows } = await db.query<{ shop_id: string }>(
+    'SELECT /* across shops: what is old is removed of each */ shop_id FROM shops ORDER BY shop_id',
+  );
+  return rows.map(({ shop_id }) => shop_id);
+}
+
 /** Reads a shop as it is now; with `lock` it stays so until the transaction ends. */
 export async function readShop(
   db: Queryable,
@@ -90,36 +97,67 @@ async function readShopByNumber(db: Queryable, shopNumber: number): Promise<Shop
   return rows[0] ? toShop(rows[0]) : null;
 }
 
+/** The shop whose web store has this public token. */
+async function readShopByPublicToken(db: Queryable, publicToken: string): Promise<Shop | null> {
+  const { rows } = await db.query<Row>(
+    `SELECT /* across shops: it finds which one a web store is of */ ${columns} FROM shops WHERE public_token = $1`,
+    [publicToken],
+  );
+  return rows[0] ? toShop(rows[0]) : null;
+}
+
 /** Shops as they were at most five seconds ago, for paths that cannot afford a query per request. */
 export type ShopCache = {
   get(shopId: string): Promise<Shop | null>;
   /** Reads past the cache: for when what it gave turned out to be old, or would lead to a refusal. */
   fresh(shopId: string): Promise<Shop | null>;
   byNumber(shopNumber: number): Promise<Shop | null>;
+  byPublicToken(publicToken: string): Promise<Shop | null>;
   forget(shopId: string): void;
 };
 
 const maxAgeMs = 5000;
 
 /** Opens the cache. Unknown shops are not remembered, so a new shop works at once everywhere. */
-export function openShopCache(pool: pg.Pool): ShopCache {
+export function openShopCache(db: Queryable): ShopCache {
   const shops = new LRUCache<string, Shop>({ max: 10_000, ttl: maxAgeMs });
   const idsByNumber = new LRUCache<number, string>({ max: 10_000 });
+  const idsByPublicToken = new LRUCache<string, string>({ max: 10_000 });
+  const reads = new Map<string, Promise<Shop | null>>();
 
   function keep(shop: Shop | null): Shop | null {
     if (shop) {
       shops.set(shop.shopId, shop);
       idsByNumber.set(shop.shopNumber, shop.shopId);
+      idsByPublicToken.set(shop.publicToken, shop.shopId);
     }
     return shop;
   }
+
+  /** However many requests find a shop too old, it is read once. What was forgotten meanwhile is not kept. */
+  function readOnce(shopId: string): Promise<Shop | null> {
+    const underWay = reads.get(shopId);
+    if (underWay) return underWay;
+    const read: Promise<Shop | null> = readShop(db, shopId)
+      .then((shop) => (reads.get(shopId) === read ? keep(shop) : shop))
+      .finally(() => reads.get(shopId) === read && reads.delete(shopId));
+    reads.set(shopId, read);
+    return read;
+  }
   return {
-    get: async (shopId) => shops.get(shopId) ?? keep(await readShop(pool, shopId)),
-    fresh: async (shopId) => keep(await readShop(pool, shopId)),
+    get: async (shopId) => shops.get(shopId) ?? readOnce(shopId),
+    fresh: async (shopId) => keep(await readShop(db, shopId)),
     async byNumber(shopNumber) {
       const shopId = idsByNumber.get(shopNumber);
-      return (shopId && shops.get(shopId)) || keep(await readShopByNumber(pool, shopNumber));
+      return (shopId && shops.get(shopId)) || keep(await readShopByNumber(db, shopNumber));
     },
-    forget: (shopId) => void shops.delete(shopId),
+    async byPublicToken(publicToken) {
+      const shopId = idsByPublicToken.get(publicToken);
+      return (shopId && shops.get(shopId)) || keep(await readShopByPublicToken(db, publicToken));
+    },
+    forget(shopId) {
+      shops.delete(shopId);
+      reads.delete(shopId);
+    },
   };
 }

@@ -11,6 +11,23 @@ export function announceBaskets(changed: string, type: string): string {
     SELECT shop_id, basket_id, sequence, ${type}, partner, row_to_json(${changed}) FROM ${changed}`;
 }
 
+/**
+ * SQL that says whether the changes of a basket, once they are too old for the feed, are of no more use: each enabled
+ * webhook has been given them, none has a delivery of one, also not a failed one that could be asked for again, and none
+ * tells of money that came too late. `basket` names the source that has its shop_id and basket_id.
+ */
+export function owedToNobody(basket: string): string {
+  return `NOT EXISTS (
+      SELECT FROM outbox o WHERE o.shop_id = ${basket}.shop_id AND o.subject_id = ${basket}.basket_id
+        AND (o.type = 'basket.completion_refused'
+          OR EXISTS (SELECT FROM webhooks w WHERE w.shop_id = o.shop_id AND w.disabled_at IS NULL
+            AND NOT pg_visible_in_snapshot(o.xact, w.seen)))
+    ) AND NOT EXISTS (
+      SELECT FROM webhooks w JOIN deliveries d ON d.shop_id = w.shop_id AND d.webhook_number = w.webhook_number
+      WHERE w.shop_id = ${basket}.shop_id AND d.subject_id = ${basket}.basket_id
+    )`;
+}
+
 /** Writes the outbox row of an event's cancellation in the transaction that cancels it. */
 export async function announceEventCancelled(
   tx: Queryable,

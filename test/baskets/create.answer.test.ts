@@ -98,7 +98,7 @@ t.test('everything that a caller says of a basket is kept and shown, also when i
     locale: 'de-CH',
     revenueShare: [
       { walletRef: 'w-1', amount: 50, gatewayFeePercent: 50 },
-      { walletRef: 'w-2', amount: 0.5 },
+      { walletRef: 'w-2', amount: 5 },
     ],
     custom: { seats: ['A1', { row: 2 }], note: null },
   };

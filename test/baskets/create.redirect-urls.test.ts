@@ -1,17 +1,9 @@
 import t from 'tap';
+import { allowedRedirectOrigins, refusedRedirectUrls } from '../support/redirect-urls.ts';
 import { assertRefused } from '../support/refusal.ts';
 import { openShop } from '../support/shop.ts';
 
-const shop = await openShop(t, {
-  settings: {
-    allowedRedirectOrigins: [
-      'https://good.com',
-      'https://xn--pple-43d.com',
-      'https://port.com:8443',
-      'http://localhost:5173',
-    ],
-  },
-});
+const shop = await openShop(t, { settings: { allowedRedirectOrigins } });
 const names = ['successRedirectUrl', 'failureRedirectUrl', 'cancelRedirectUrl'] as const;
 const create = (urls: object) =>
   shop.backEnd.request<Record<(typeof names)[number], string>>('POST', '/v1/baskets', {
@@ -19,78 +11,10 @@ const create = (urls: object) =>
     ...urls,
   });
 
-const refused = {
-  'another host that begins alike': 'https://good.com.evil.com/',
-  'the host as a path': 'https://evil.com/good.com',
-  'the host as a query': 'https://evil.com/?https://good.com',
-  'a host that ends alike': 'https://notgood.com/',
-  'the dot as any character': 'https://goodXcom/',
-  'a subdomain': 'https://www.good.com/',
-  'another port': 'https://good.com:8443/',
-  'the standard port of one allowed with another': 'https://port.com/',
-  'the host as a user name': 'https://good.com@evil.com',
-  'a user name': 'https://user@good.com/',
-  'a user name and password': 'https://user:pass@good.com/',
-  'an empty user name': 'https://@good.com/',
-  'a backslash before the at': 'https://good.com\\@evil.com',
-  'a backslash in the host': 'https://good.com\\.evil.com/',
-  'backslashes for slashes': 'https:\\\\good.com/',
-  'a tab in the scheme': 'ht\ttps://good.com/',
-  'a newline in the scheme': 'ht\ntps://good.com/',
-  'a newline in the host': 'https://good\n.com/',
-  'a carriage return in the path': 'https://good.com/\rSet-Cookie:x',
-  'a leading space': ' https://good.com/',
-  'a trailing space': 'https://good.com/ ',
-  'a space in the path': 'https://good.com/a b',
-  'a control character': 'https://good.com/\u0001',
-  'a delete character': 'https://good.com/\u007f',
-  'a fragment': 'https://good.com/#part',
-  'an empty fragment': 'https://good.com/#',
-  'a trailing dot': 'https://good.com./',
-  'one slash': 'https:/good.com/',
-  'three slashes': 'https:///good.com/',
-  'no scheme': '//good.com/',
-  'no host': 'https://',
-  'a path': '/done',
-  'a look-alike': 'https://gооd.com/',
-  'plain http': 'http://good.com/',
-  'plain http in capitals': 'HTTP://good.com/',
-  javascript: 'javascript:alert(1)',
-  'javascript with the origin': 'javascript://good.com/%0aalert(1)',
-  data: 'data:text/html,https://good.com',
-  file: 'file:///etc/passwd',
-  blob: 'blob:https://good.com/1',
-  'view-source': 'view-source:https://good.com/',
-  'another loopback port': 'http://localhost:3000/',
-  'https on loopback, which is another origin': 'https://localhost:5173/',
-  'loopback by another name': 'http://127.0.0.1:5173/',
-  'an IPv6 address': 'https://[::1]/',
-  'loopback as IPv4 in IPv6': 'https://[::ffff:127.0.0.1]/',
-  'a unique local address': 'https://[fd00::1]/',
-  'a link-local address with a zone': 'https://[fe80::1%25eth0]/',
-  'loopback behind NAT64': 'https://[64:ff9b::7f00:1]/',
-  'loopback in 6to4': 'https://[2002:7f00:1::]/',
-  'the metadata service over IPv6': 'https://[fd00:ec2::254]/',
-  'a private address': 'https://192.168.0.1/',
-  'another private address': 'https://10.1.2.3/',
-  'a third private address': 'https://172.16.0.1/',
-  'a shared address': 'https://100.64.0.1/',
-  'an address as one number': 'https://2130706433/',
-  'an address in hexadecimal': 'https://0x7f.1/',
-  'the metadata service': 'https://169.254.169.254/latest',
-  'the metadata service of another cloud': 'https://100.100.100.200/',
-  'the metadata service by its name': 'https://metadata.google.internal/',
-  'a host with the allowed one behind an encoded slash': 'https://evil.com%2f.good.com/',
-  'the allowed host with an encoded at': 'https://good.com%40evil.com/',
-  'our order_id': 'https://good.com/?order_id=1',
-  'our customer_id': 'https://good.com/?a=1&customer_id=2',
-  'our basket_id, encoded': 'https://good.com/?basket%5Fid=2',
-};
-
 t.test(
   'a redirect URL that is not on an allowed origin, or reads two ways, is refused wherever it is given',
   async (t) => {
-    const cases = Object.entries(refused).map(([what, url]) => ({ what, url, name: 'successRedirectUrl' }));
+    const cases = Object.entries(refusedRedirectUrls).map(([what, url]) => ({ what, url, name: 'successRedirectUrl' }));
     const elsewhere = names.map((name) => ({ what: 'another host', url: 'https://evil.com/', name }));
     for (const { what, url, name } of [...cases, ...elsewhere]) {
       const expected = { status: 422, code: 'redirect_not_allowed' } as const;

@@ -155,6 +155,7 @@ t.test('what a caller says of a basket is checked as strictly', async (t) => {
     ['/generateBasketUrl', { generateBasketUrl: 'no' }],
     ['/autoRedirect', { autoRedirect: 1 }],
     ['/revenueShare/0/amount', { revenueShare: [{ walletRef: 'w', amount: -1 }] }],
+    ['/revenueShare/0/amount', { revenueShare: [{ walletRef: 'w', amount: 0.5 }] }],
     ['/revenueShare/0/gatewayFeePercent', { revenueShare: [{ walletRef: 'w', amount: 1, gatewayFeePercent: 101 }] }],
     ['/custom', { custom: 'text' }],
     ['/custom', { custom: { text: 'é'.repeat(9 * 1024) } }],

@@ -10,6 +10,7 @@ import {
   openBasket,
   readBasket,
   type ShownProblem,
+  statusInRow,
 } from '../support/journey.ts';
 import { assertRefused, contentsOf } from '../support/refusal.ts';
 import { openShop } from '../support/shop.ts';
@@ -91,6 +92,7 @@ t.test('after an erasure no table holds what an ended basket told of its custome
   t.match(await readBasket(shop, ended.expired), { ...nulls, status: 'expired' });
   await audit(pool);
 
+  await until('it is swept', 15_000, async () => (await statusInRow(shop, ended.expired)) === 'expired');
   const before = await contentsOf(pool);
   t.match((await erase('anna')).body, { erasedBaskets: 0 });
   t.same(await contentsOf(pool), before, 'once erased, nothing is written again');

@@ -180,10 +180,10 @@ fault({
     altered: [
       {
         file: 'src/handoff/store.ts',
-        find: 'SELECT EXISTS (SELECT FROM',
-        replace: 'SELECT false AND EXISTS (SELECT FROM',
+        find: 'WHERE (shop_id, confirmation_id) IN',
+        replace: 'WHERE false AND (shop_id, confirmation_id) IN',
       },
-      { file: 'src/handoff/store.ts', find: 'VALUES ($1, $2)', replace: 'VALUES ($1, $2) ON CONFLICT DO NOTHING' },
+      { file: 'src/handoff/store.ts', find: 'ORDER BY 1, 2', replace: 'ORDER BY 1, 2 ON CONFLICT DO NOTHING' },
     ],
   },
   async run(t, { altered }) {

@@ -17,6 +17,7 @@ fault({
     ],
   },
   async run(t, { altered }) {
+    let isLoaded = false;
     let commits = 0;
     const fleet = await startFleet(t, {
       altered,
@@ -24,13 +25,15 @@ fault({
       async databaseUrl(postgresUrl) {
         const proxy = await startTcpProxy(t, postgresUrl);
         proxy.cutRepliesTo((request) => {
-          if (!request.includes('COMMIT\0')) return false;
+          if (!isLoaded || !request.includes('COMMIT\0')) return false;
           commits += 1;
           return commits % everyNth === 0;
         });
         return proxy.url;
       },
     });
+    // Nobody asks again for what the shop is made of.
+    isLoaded = true;
     const load = await startLoad(t, { replicas: () => fleet.replicas, itemIds: fleet.itemIds, creations: 300 });
     await load.done;
     await load.stop();

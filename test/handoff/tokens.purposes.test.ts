@@ -1,11 +1,13 @@
 import t from 'tap';
+import { deriveKeyring } from '../../src/platform/crypto.ts';
+import { statePurpose, writeState } from '../../src/tebex/authorization/state.ts';
 import { activate, createBasket, pressLink, type ShownProblem } from '../support/journey.ts';
 import { assertRefused } from '../support/refusal.ts';
 import { api, mintToken, visit } from '../support/service.ts';
 import { openShop } from '../support/shop.ts';
 import { tokenIn } from '../support/tokens.ts';
 
-type Kind = 'start link' | 'confirmation' | 'session' | 'API key' | 'JWT' | 'cursor';
+type Kind = 'start link' | 'confirmation' | 'session' | 'API key' | 'JWT' | 'cursor' | 'state';
 
 /** One secret for everything, as a careless operator may have it: what a token is for keeps it apart all the same. */
 const keys = [{ kid: 'k1', secret: 'the one secret that signs and encrypts everything' }];
@@ -25,12 +27,16 @@ const tokens: Record<Kind, string> = {
   'API key': key.apiKey,
   JWT: await mintToken({ shop: 'roxy', scope: 'baskets:read' }),
   cursor: page.nextCursor,
+  state: writeState(deriveKeyring(keys, statePurpose), {
+    ...{ shopNumber: 1, basketId: id, returnUrl: 'https://partner.example/' },
+    expiresAt: new Date(Date.now() + 60_000),
+  }),
 };
 
 type Answer = Awaited<ReturnType<typeof shop.backEnd.request<ShownProblem>>>;
 type Place = {
   takes: Kind[];
-  refused: { status: number; code: 'link_invalid' | 'not_found' | 'unauthorized' | 'invalid_cursor' };
+  refused: { status: number; code: 'link_invalid' | 'not_found' | 'unauthorized' | 'invalid_cursor' | 'state_invalid' };
   send: (token: string) => Promise<Answer>;
 };
 const open = (method: string) => async (token: string) => {
@@ -56,6 +62,14 @@ const places: Record<string, Place> = {
     takes: ['confirmation'],
     refused: { status: 404, code: 'not_found' },
     send: (token) => shop.frontEnd.request<ShownProblem>('POST', '/v1/confirmations', { token }),
+  },
+  'the state of a sign-in': {
+    takes: ['state'],
+    refused: { status: 422, code: 'state_invalid' },
+    send: (state) => {
+      const user = { username: 'Anna', usernameId: '1', state };
+      return shop.backEnd.request<ShownProblem>('POST', `/v1/baskets/${id}/authorize`, user);
+    },
   },
   'the cursor of a list': {
     takes: ['cursor'],

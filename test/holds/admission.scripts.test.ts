@@ -1,10 +1,11 @@
 import t, { type Test } from 'tap';
-import { type Admission, openAdmission, partitions } from '../../src/holds/admission.ts';
+import { type Admission, openAdmission, partitions, type SettledHold } from '../../src/holds/admission.ts';
 import {
   closedRedisUrl,
   contentsOfRedis,
   countedRow,
   inspectRedis,
+  linkUntil,
   openTestRedis,
   partitionKeys,
   type RedisKeys,
@@ -97,6 +98,28 @@ t.test('a short row is called sold out only when Postgres has said so too', asyn
   });
 });
 
+t.test('of a crowd that is refused one a second asks Postgres, whether the last has come back or not', async (t) => {
+  const { admission } = await open(t);
+  await admission.admit(hold('bkt_1', { 'item:b': 1 }));
+  const crowd = async () => {
+    const next = Array.from({ length: 20 }, (_, at) => admission.admit(hold(`bkt_${at + 2}`, { 'item:b': 1 })));
+    return (await Promise.all(next)).filter(({ outcome }) => outcome === 'doubtful').length;
+  };
+  t.equal(await crowd(), 20, 'until Postgres has said so');
+  const secondLater = () => {
+    const sinceMs = performance.now();
+    return until('a second has passed', 3000, async () => performance.now() - sinceMs > 1000);
+  };
+  admission.proveSoldOut(shopId, new Map([['item:b', 0]]));
+  for (let second = 0; second < 3; second += 1) {
+    t.equal(await crowd(), 0);
+    await secondLater();
+    t.equal(await crowd(), 1);
+  }
+  for (let second = 0; second < 3; second += 1) await secondLater();
+  t.equal(await crowd(), 20, 'a word of five seconds ago is none');
+});
+
 t.test('a row that Redis does not know is left to Postgres and nothing is written', async (t) => {
   const { admission, keys } = await open(t);
   const before = await contentsOfRedis(keys);
@@ -131,7 +154,7 @@ t.test('of 64 admissions of the last unit at once one gets it', async (t) => {
 const settled = (basketId: string, takes: Record<string, number>, version: number, deadline: Date) => ({
   ...hold(basketId, takes),
   version,
-  deadline,
+  link: linkUntil(deadline),
 });
 
 t.test('settling an admitted basket makes its admission a hold and sets its deadline', async (t) => {
@@ -181,8 +204,8 @@ t.test(
     await admission.admit(hold('bkt_1', { 'item:a': 1 }));
     await admission.settle([settled('bkt_2', { 'item:a': 1 }, 1, inAMinute())]);
     for (const basketId of ['bkt_1', 'bkt_2']) {
-      await admission.sell({ shopId, basketId });
-      await admission.sell({ shopId, basketId });
+      await admission.sell([{ shopId, basketId }]);
+      await admission.sell([{ shopId, basketId }]);
       await admission.release([{ shopId, basketId }]);
       t.equal(await deadlineMs(keys, basketId), null);
     }
@@ -194,7 +217,7 @@ t.test(
 t.test('what is restocked is not sold any more, and no hold is touched by it', async (t) => {
   const { admission, keys } = await open(t);
   await admission.settle([settled('bkt_1', { 'item:a': 1, 'item:b': 1 }, 1, inAMinute())]);
-  await admission.sell({ shopId, basketId: 'bkt_1' });
+  await admission.sell([{ shopId, basketId: 'bkt_1' }]);
   await admission.settle([settled('bkt_2', { 'item:a': 1 }, 1, inAMinute())]);
   await admission.restock(hold('bkt_1', { 'item:a': 1, 'item:unknown': 1 }));
   t.same(await counted(keys), { a: '2 1 0 0', b: '1 0 0 1' });
@@ -245,10 +268,153 @@ t.test('hundreds of baskets and rows of several shops are told of in one call', 
     const beside = (await admission.holdsBeside(shopId)) ?? [];
     t.equal(beside.filter((found) => found.shopId === shopId).length, 300);
   }
+  const names = [...holds.slice(0, 3), hold('bkt_unknown', {})];
+  t.same(
+    (await admission.readHolds(names))?.map(({ basketId, takes }) => ({ basketId, takes })),
+    holds.slice(0, 3).map(({ basketId, takes }) => ({ basketId, takes })),
+  );
+  const walked = new Set<string>();
+  for (const partition of partitions) {
+    let cursor = '0';
+    do {
+      const page = await admission.pageOfHolds(partition, cursor);
+      for (const { shopId, basketId } of page?.holds ?? []) walked.add(`${shopId}/${basketId}`);
+      cursor = page?.next ?? '0';
+    } while (cursor !== '0');
+  }
+  t.equal(walked.size, 900);
   await admission.release(holds);
   const after = await admission.readRows(rows);
   t.same(new Set([...(after?.values() ?? [])].map(({ held }) => held)), new Set([0]));
   t.equal(after?.size, 900);
+});
+
+const link = {
+  generation: 4_294_967_297,
+  expiresAt: new Date('2027-03-05T19:30:00.123Z'),
+  mode: 'redirect',
+  mayLogIn: true,
+  reservesAtActivation: true,
+  eventIds: ['evt-1', 'A.b:c_2'],
+} as const;
+const clicked = { shopId, basketId: 'bkt_1' };
+
+t.test('a click is told the link as it was settled last, each part of it', async (t) => {
+  const { admission } = await open(t);
+  const links: SettledHold['link'][] = [
+    link,
+    { ...link, mode: 'page' },
+    { ...link, mode: null, eventIds: [] },
+    { ...link, mayLogIn: false },
+    { ...link, mode: null, mayLogIn: false, reservesAtActivation: false, eventIds: ['p:l.a'] },
+  ];
+  for (const [at, each] of links.entries()) {
+    for (const takes of [{}, { 'item:a': 2, 'item:b': 1 }]) {
+      await admission.settle([{ ...settled('bkt_1', takes, at, inAMinute()), link: each }]);
+      t.same(await admission.click(clicked), { outcome: 'follow', link: each });
+    }
+  }
+  await admission.settle([{ ...settled('bkt_1', {}, links.length - 2, inAMinute()), link }]);
+  t.same(await admission.click(clicked), { outcome: 'follow', link: links.at(-1) }, 'no message from before counts');
+});
+
+t.test('a click on the link of a basket that is not held, or not any more, is told nothing', async (t) => {
+  const { admission } = await open(t);
+  const unknown = async (what: string) => t.match(await admission.click(clicked), { outcome: 'unknown' }, what);
+  await unknown('never heard of');
+  await admission.admit(hold('bkt_1', { 'item:a': 1 }));
+  await unknown('admitted');
+  await admission.settle([settled('bkt_1', { 'item:a': 1 }, 1, inAMinute())]);
+  t.match(await admission.click(clicked), { outcome: 'follow' });
+  t.match(await admission.click({ ...clicked, shopId: 'another-shop' }), { outcome: 'unknown' });
+  await admission.release([clicked]);
+  await unknown('released');
+  await admission.settle([settled('bkt_1', { 'item:a': 1 }, 2, inAMinute())]);
+  await admission.sell([clicked]);
+  await unknown('sold');
+});
+
+t.test(
+  'what a click had to ask Postgres for is told to the next, unless the basket has changed meanwhile',
+  async (t) => {
+    const { admission, keys } = await open(t);
+    const basket = settled('bkt_1', { 'item:a': 1 }, 1, inAMinute());
+    const newer = settled('bkt_1', { 'item:b': 1 }, 2, inAMinute());
+    const ask = async () => {
+      const answer = await admission.click(clicked);
+      if (answer.outcome !== 'unknown' || answer.seen === null) throw new Error('Postgres was to be asked');
+      return answer.seen;
+    };
+    const seen = await ask();
+    t.equal(await ask(), seen, 'of many that ask at once each may say it');
+    await admission.warm(basket, seen);
+    t.match(await admission.click(clicked), { outcome: 'follow', link: basket.link });
+    t.same(await counted(keys), { a: '2 1 0 0', b: '1 0 0 0' });
+    t.equal(await deadlineMs(keys, 'bkt_1'), basket.link.expiresAt.getTime());
+
+    await admission.release([clicked]);
+    const [before] = [await ask(), await admission.release([clicked])];
+    await admission.warm(basket, before);
+    t.match(await admission.click(clicked), { outcome: 'unknown' }, 'it has ended');
+    await admission.warm(basket, before);
+    t.match(await admission.click(clicked), { outcome: 'unknown' }, 'and somebody has asked again');
+
+    const early = await ask();
+    await admission.settle([newer]);
+    await admission.warm(basket, early);
+    t.match(await admission.click(clicked), { outcome: 'follow', link: newer.link }, 'it has changed');
+    t.same(await counted(keys), { a: '2 0 0 0', b: '1 1 0 0' });
+  },
+);
+
+t.test('what is told again changes only holds that are there and older', async (t) => {
+  const { admission, keys } = await open(t);
+  const basket = settled('bkt_1', { 'item:a': 1 }, 2, inAMinute());
+  await admission.renew([basket]);
+  t.same(await admission.holdsBeside(shopId), [], 'not known');
+  await admission.click(clicked);
+  await admission.renew([basket]);
+  t.same(await admission.holdsBeside(shopId), [], 'asked for');
+  await admission.settle([settled('bkt_1', { 'item:b': 1 }, 1, inAMinute())]);
+  await admission.renew([basket]);
+  t.same(await counted(keys), { a: '2 1 0 0', b: '1 0 0 0' });
+  await admission.renew([settled('bkt_1', { 'item:b': 1 }, 1, inAMinute())]);
+  t.same(await counted(keys), { a: '2 1 0 0', b: '1 0 0 0' }, 'newer there');
+});
+
+t.test('of a basket that was asked for in vain nothing is left when its half minute is over', async (t) => {
+  const { admission, keys } = await open(t);
+  const before = await contentsOfRedis(keys);
+  await admission.click(clicked);
+  const left = ((await deadlineMs(keys, 'bkt_1')) ?? 0) - (await redisNowMs(keys));
+  t.ok(left > 25_000 && left <= 30_000, `${left} ms are left`);
+  t.same(await admission.holdsBeside(shopId), [], 'and it is no hold');
+  await admission.release([clicked]);
+  t.same(await contentsOfRedis(keys), before);
+});
+
+t.test('a click on the link of a basket with a stopped event is told nothing until that is taken back', async (t) => {
+  const { admission } = await open(t);
+  await admission.settle([{ ...settled('bkt_1', { 'item:a': 1 }, 1, inAMinute()), link }]);
+  await admission.stopEvents([
+    { shopId, eventId: 'A.b:c' },
+    { shopId: 'another-shop', eventId: 'evt-1' },
+  ]);
+  t.match(await admission.click(clicked), { outcome: 'follow' }, 'another event');
+  await admission.stopEvents([{ shopId, eventId: 'A.b:c_2' }]);
+  t.same(await admission.click(clicked), { outcome: 'unknown', seen: null });
+  const listed = (await admission.stoppedEvents()) ?? [];
+  t.same(listed.map(({ shopId, eventId }) => `${shopId} ${eventId}`).sort(), [
+    'another-shop evt-1',
+    'roxy A.b:c',
+    'roxy A.b:c_2',
+  ]);
+  await admission.stopEvents([{ shopId, eventId: 'A.b:c_2' }]);
+  await admission.resumeEvents(listed);
+  t.same(await admission.click(clicked), { outcome: 'unknown', seen: null }, 'stopped again since it was listed');
+  await admission.resumeEvents((await admission.stoppedEvents()) ?? []);
+  t.match(await admission.click(clicked), { outcome: 'follow' });
+  t.equal((await admission.allRows())?.size, 2, 'and events are no stock rows');
 });
 
 t.test('only baskets whose deadline has passed by Redis’ clock are due, and no more than asked for', async (t) => {
@@ -302,16 +468,24 @@ t.test('all keys of a shop share one slot of a cluster', async (t) => {
 const calls: Record<string, { call: (admission: Admission) => Promise<unknown>; unanswered: unknown }> = {
   admit: { call: (a) => a.admit(hold('bkt_new', { 'item:a': 1 })), unanswered: { outcome: 'unreachable' } },
   settle: { call: (a) => a.settle([settled('bkt_held', { 'item:b': 1 }, 2, new Date(5))]), unanswered: false },
-  release: { call: (a) => a.release([hold('bkt_held', {})]), unanswered: undefined },
-  sell: { call: (a) => a.sell(hold('bkt_held', {})), unanswered: undefined },
+  click: { call: (a) => a.click(hold('bkt_held', {})), unanswered: { outcome: 'unknown', seen: null } },
+  warm: { call: (a) => a.warm(settled('bkt_held', { 'item:b': 1 }, 2, new Date(5)), 'cold 1'), unanswered: false },
+  stopEvents: { call: (a) => a.stopEvents([{ shopId, eventId: 'evt-1' }]), unanswered: false },
+  resumeEvents: { call: (a) => a.resumeEvents([{ shopId, eventId: 'evt-1', at: '1' }]), unanswered: undefined },
+  stoppedEvents: { call: (a) => a.stoppedEvents(), unanswered: null },
+  renew: { call: (a) => a.renew([settled('bkt_held', { 'item:b': 1 }, 2, new Date(5))]), unanswered: false },
+  release: { call: (a) => a.release([hold('bkt_held', {})]), unanswered: false },
+  sell: { call: (a) => a.sell([hold('bkt_held', {})]), unanswered: false },
   restock: { call: (a) => a.restock(hold('bkt_sold', { 'item:a': 1 })), unanswered: undefined },
   load: { call: (a) => a.load([row('item:a', 9)]), unanswered: false },
   correct: { call: (a) => a.correct([row('item:a', 9, 1, 1)]), unanswered: undefined },
-  remind: { call: (a) => a.remind([settled('bkt_held', {}, 1, new Date(5))]), unanswered: undefined },
+  remind: { call: (a) => a.remind([{ shopId, basketId: 'bkt_held', deadline: new Date(5) }]), unanswered: undefined },
   mark: { call: (a) => a.mark(9), unanswered: false },
   due: { call: (a) => a.due(1, 10), unanswered: [] },
   readRows: { call: (a) => a.readRows([row('item:a', 2)]), unanswered: null },
   allRows: { call: (a) => a.allRows(), unanswered: null },
+  pageOfHolds: { call: (a) => a.pageOfHolds(1, '0'), unanswered: null },
+  readHolds: { call: (a) => a.readHolds([hold('bkt_held', {})]), unanswered: null },
   holdsBeside: { call: (a) => a.holdsBeside(shopId), unanswered: null },
 };
 

@@ -26,6 +26,7 @@ async function openStock(t: Test, capacities: Record<string, number | null>) {
   ]);
   return {
     pool,
+    poolOfService,
     commit: (creations: readonly Creation[]) => commitCreations(poolOfService, creations, () => {}),
     async held(): Promise<Record<string, number>> {
       const { rows } = await pool.query<{ stock_id: string; held: number }>('SELECT stock_id, held FROM stock');
@@ -107,7 +108,7 @@ t.test('of a batch one that does not fit is refused alone, with what there is', 
   t.same(outcomesOf(outcomes), ['created', 'short', 'created']);
   t.match(outcomes[1], {
     available: new Map([
-      ['item:a', 9],
+      ['item:a', 8],
       ['item:b', 0],
     ]),
   });
@@ -122,6 +123,35 @@ t.test('a batch that wants more than there is gets it in the order given', async
   t.same(await held(), { 'item:a': 5 });
   await audit(pool);
 });
+
+t.test('of a batch that comes too late everybody is refused by one transaction, with what there is', async (t) => {
+  const { pool, poolOfService, commit, held } = await openStock(t, { 'item:a': 2, 'item:b': 0, 'item:c': 5 });
+  let begun = 0;
+  poolOfService.on('acquire', () => {
+    begun += 1;
+  });
+  const batch = Array.from({ length: 20 }, () => creation({ 'item:a': 1, 'item:b': 1 }));
+  const outcomes = await commit([...batch, creation({ 'item:a': 3 })]);
+  t.equal(begun, 1);
+  t.same(new Set(outcomesOf(outcomes)), new Set(['short']));
+  for (const one of outcomes) t.match(one, { available: new Map(Object.entries({ 'item:a': 2, 'item:b': 0 })) });
+  t.same(await held(), { 'item:a': 0, 'item:b': 0, 'item:c': 0 });
+  t.same(outcomesOf(await commit([...batch, creation({ 'item:c': 1 })])), [...batch.map(() => 'short'), 'created']);
+  t.equal(begun, 3, 'and one for those of them that fit');
+  await audit(pool);
+});
+
+t.test(
+  'whoever shares a batch with others that do not fit gets what is left by those alone that are committed',
+  async (t) => {
+    const { pool, commit, held } = await openStock(t, { 'item:a': 5 });
+    const used = creation({ 'item:a': 3 }, { idempotency: withKey() });
+    await commit([creation({ 'item:a': 1 }, { idempotency: used.idempotency })]);
+    t.same(outcomesOf(await commit([used, creation({ 'item:a': 3 })])), ['key_exists', 'created']);
+    t.same(await held(), { 'item:a': 4 });
+    await audit(pool);
+  },
+);
 
 t.test(
   'a creation whose idempotency key was used takes no stock, and the rest of its batch is committed',

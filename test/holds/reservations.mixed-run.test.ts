@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { audit } from '../support/audit.ts';
 import { activate, type Created, letBeSwept, type TestShop } from '../support/journey.ts';
-import { contentsOfRedis, inspectRedis, partitionKeys, watchRedis } from '../support/redis.ts';
+import { contentsOfRedis, holdsIn, inspectRedis, partitionKeys, watchRedis } from '../support/redis.ts';
 import { openShop } from '../support/shop.ts';
 
 const pooled = ['adult', 'child', 'concession'];
@@ -87,7 +87,7 @@ async function foundInRedis(shop: TestShop, t: Test): Promise<Record<string, unk
     Object.fromEntries(Object.entries(contents[key] as object).filter(([name]) => !name.startsWith('@')));
   return {
     [partitionKeys.stock]: fields(partitionKeys.stock),
-    [partitionKeys.holds]: fields(partitionKeys.holds),
+    [partitionKeys.holds]: await holdsIn(keys),
     // The first is the epoch.
     [partitionKeys.deadlines]: (contents[partitionKeys.deadlines] as string[]).slice(2),
   };

@@ -67,6 +67,7 @@ const rules: Record<string, string[]> = {
   'POST /v1/baskets/{id}/extend': ['baskets:write'],
   'POST /v1/baskets/{id}/recreate': ['baskets:write'],
   'POST /v1/baskets/{id}/cancel': ['baskets:write'],
+  'POST /v1/baskets/{id}/authorize': ['baskets:write'],
   'POST /v1/baskets/{id}/link': ['baskets:write'],
   'DELETE /v1/baskets/{id}/link': ['baskets:write'],
   'POST /v1/customers/{customerId}/erase': writing,

@@ -66,6 +66,11 @@ const calls: Record<string, () => Promise<Call>> = {
     const { id } = await createBasket(shop);
     return { client: backEnd, path: `/v1/baskets/${id}/cancel`, body: {} };
   },
+  'POST /v1/baskets/{id}/authorize': async () => {
+    const { id } = await createBasket(shop);
+    const body = { username: 'Anna', usernameId: '1' };
+    return { client: backEnd, path: `/v1/baskets/${id}/authorize`, body, other: { ...body, usernameId: '2' } };
+  },
   'POST /v1/baskets/{id}/recreate': async () => {
     const { id } = await createBasket(shop);
     await backEnd.request('POST', `/v1/baskets/${id}/cancel`);

@@ -10,6 +10,7 @@ import { startRedisServer } from '../support/servers.ts';
 import { api, asTester, createDatabase, fromRunner, mintToken, visit } from '../support/service.ts';
 import { openShopAt } from '../support/shop.ts';
 import { until } from '../support/until.ts';
+import { basic, type TebexBasket } from '../support/web-store.ts';
 
 /*
  * Every secret that the service is given or gives away is a text that occurs nowhere else, so that it is found wherever
@@ -48,6 +49,7 @@ const given = {
   'custom data': custom,
   'custom data of a line': basketData(`line-${unique()}`),
   'variable of a line': basketData(`variable-${unique()}`),
+  'custom data of a dynamic package': { text: `package-${unique()}`, mayBeIn: ['database'] } satisfies Canary,
   'number of a gift card': secret(`card-${unique()}`),
   // Its uses are counted in Redis, too.
   'discount code': {
@@ -173,6 +175,46 @@ async function plantEverywhere(t: Test) {
   await twice(200, `${path}/checkout`, {});
   await twice(200, `${path}/complete`, { orderId: 'order-1' });
 
+  const customer = { authProviders: [{ name: 'Sign in', url: 'https://ident.example/' }] };
+  const settings = { tebex: { enabled: true }, customer };
+  const { publicToken } = await answered(
+    200,
+    caller.request<{ publicToken: string }>('PATCH', `/v1/shops/${shop.shopId}`, settings),
+  );
+  await answered(200, caller.request('PATCH', '/v1/items/stalls', { packageId: 5 }));
+  const store = { authorization: basic(publicToken, apiKey) };
+  const inStore = <Body>(method: string, path: string, body?: object) =>
+    answered(200, caller.request<Body>(method, `/api${path}`, body, { ...store, ...key }));
+  const said = {
+    username: given['user name'].text,
+    email: given['e-mail address'].text,
+    ip_address: given['IP address'].text,
+    custom: { note: custom.text },
+  };
+  const { data: sold } = await inStore<{ data: TebexBasket }>('POST', `/accounts/${publicToken}/baskets`, said);
+  await inStore('POST', `/baskets/${sold.ident}/packages`, { package_id: 5, target_username: said.username });
+  const categories = `/accounts/${publicToken}/categories?includePackages=1&basketIdent=${sold.ident}`;
+  const [category] = (await inStore<{ data: { id: number }[] }>('GET', categories)).data;
+  const dynamicCustom = { note: given['custom data of a dynamic package'].text };
+  await inStore('PUT', `/baskets/${sold.ident}/dynamic-packages`, {
+    username: said.username,
+    category_id: category?.id,
+    packages: [{ name: 'Sword', price: 1, slug: 'sword', custom: dynamicCustom }],
+  });
+  const signIn = `/baskets/${sold.ident}/auth?returnUrl=${encodeURIComponent(given['redirect URL'].text)}`;
+  const [provider] = await inStore<{ url: string }[]>('GET', signIn);
+  const state = new URL(provider?.url ?? '').searchParams.get('state') ?? '';
+  const user = { username: said.username, usernameId: given['id of a user name'].text };
+  await twice(200, `/v1/baskets/${sold.id}/authorize`, { ...user, state });
+  await answered(
+    200,
+    caller.request('POST', '/v1/confirmations', { token: await pressLink(sold.links.checkout ?? '') }),
+  );
+  await answered(200, caller.request('POST', `/v1/baskets/${sold.id}/complete`, { orderId: 'order-2' }));
+  const { data: paid } = await inStore<{ data: TebexBasket }>('GET', `/baskets/${sold.ident}`);
+  const payment = paid.links.payment?.slice(`${replica.url}/api`.length) ?? '';
+  await inStore('GET', payment);
+
   const canaries: Record<string, Canary> = {
     ...given,
     'password of Postgres': secret(new URL(databaseUrl).password),
@@ -184,6 +226,10 @@ async function plantEverywhere(t: Test) {
     'signature of a Laravel link': secret(new URL(laravelLink).searchParams.get('signature') ?? ''),
     'confirmation token': secret(confirmation),
     'session token': secret(session),
+    'state of a sign-in': secret(state),
+    ident: secret(sold.ident),
+    'secret of a payment': secret(payment.slice('/payments/tbx-'.length)),
+    'Basic credential': secret(store.authorization.slice('Basic '.length)),
     'secret of a webhook': secret(webhookSecret.slice('whsec_'.length)),
     'newer secret of a webhook': secret(rotated.secret.slice('whsec_'.length)),
   };
@@ -230,6 +276,17 @@ async function plantEverywhere(t: Test) {
       ['POST', '/v1/baskets', { ...basket, items: [{ itemId: 'stalls', quantity: 1, custom: text }] }],
       ['POST', '/v1/baskets', basket, { 'idempotency-key': `${text}\u00ff` }],
       ['PATCH', path, { customer: { email: text, id: text } }, { 'if-match': text }],
+      ['POST', `${path}/authorize`, { username: text, usernameId: text }],
+      ['POST', `/v1/baskets/${other.id}/authorize`, { ...user, state: `${text}x` }],
+      ['GET', `/api/baskets/${inPath}x`, undefined, store],
+      ['GET', `/api/payments/${inPath}x`, undefined, store],
+      ['POST', `/api/accounts/${inPath}x/baskets`, { username: text, email: text }, store],
+      ['POST', `/api/accounts/${publicToken}/baskets`, { email: `${text}\r\n`, complete_url: text }, store],
+      ['POST', `/api/baskets/${sold.ident}/packages`, { package_id: text, variable_data: text }, store],
+      ['PUT', `/api/baskets/${sold.ident}/dynamic-packages`, { username: text, packages: text }, store],
+      ['POST', `/api/baskets/${sold.ident}/coupons`, { coupon_code: `${text}x` }, store],
+      ['GET', `/api/baskets/${sold.ident}/auth?returnUrl=x${inPath}`, undefined, store],
+      ['GET', `/api/baskets/${sold.ident}`, undefined, { authorization: basic(publicToken, `${text}x`) }],
       ['POST', '/v1/confirmations', { token: `${text}x` }],
       ['POST', '/v1/confirmations', { token: text, sessionToken: text, currentBasketId: text, context: text }],
       ['POST', `/v1/confirmations?token=${inPath}`, { token: text }],
@@ -271,6 +328,10 @@ async function plantEverywhere(t: Test) {
       caller.request('PUT', cardPath, { balance: 200_000, currency: 'GBP' }),
       caller.request('GET', `${path}/timeline`),
       caller.request('POST', `${path}/link`),
+      caller.request('POST', `/v1/baskets/${other.id}/authorize`, user),
+      caller.request('GET', `/api${signIn}`, undefined, store),
+      caller.request('GET', `/api${payment}`, undefined, store),
+      caller.request('GET', `/api${categories}`, undefined, store),
       caller.request('PATCH', path, { customer: basket.customer }),
       api(replica.url, session).request('GET', path),
       api(replica.url, apiKey).request('GET', '/v1/baskets'),

@@ -7,6 +7,7 @@ import {
   activate,
   type Created,
   createBasket,
+  forgetLinks,
   letBeSwept,
   letExpire,
   pressLink,
@@ -34,8 +35,10 @@ async function complete({ id, startBasketUrl }: Created): Promise<void> {
 }
 const cancel = ({ id }: Created) => shop.backEnd.request('POST', `/v1/baskets/${id}/cancel`);
 const setEvent = (eventId: string, status: string) => shop.owner.request('PATCH', `/v1/events/${eventId}`, { status });
-const revoke = ({ id }: Created) =>
-  shop.service.pool.query('UPDATE baskets SET link_generation = link_generation + 1 WHERE basket_id = $1', [id]);
+const revoke = async ({ id }: Created) => {
+  await shop.service.pool.query('UPDATE baskets SET link_generation = link_generation + 1 WHERE basket_id = $1', [id]);
+  await forgetLinks(shop, id);
+};
 const expired = (link: string) => forgeLink(shop, link, { expiresAt: new Date(Date.now() - 1000) });
 
 type State = { state: string; code: string; status: number; arrange: () => Promise<string> };
@@ -189,11 +192,12 @@ const states: State[] = [
     code: 'event_cancelled',
     status: 410,
     arrange: async () => {
-      const { eventId, startBasketUrl } = await basketOfOwnEvent();
+      const { id, eventId, startBasketUrl } = await basketOfOwnEvent();
       await shop.service.pool.query(
         `UPDATE events SET status = 'cancelled', baskets_ended = true WHERE event_id = $1`,
         [eventId],
       );
+      await forgetLinks(shop, id);
       return startBasketUrl;
     },
   },

@@ -36,6 +36,9 @@ t.test('behind PgBouncer in transaction mode a basket goes all the way, and time
   const { rows } = await pool.query(`SELECT current_setting('lock_timeout') AS lock,
     current_setting('statement_timeout') AS statement, current_setting('idle_in_transaction_session_timeout') AS idle`);
   t.same(rows, [{ lock: '2s', statement: '4s', idle: '10s' }], 'the role has the settings that PgBouncer leaves out');
+  await pool.query('SELECT $1::int', [1]);
+  const prepared = await pool.query('SELECT name FROM pg_prepared_statements');
+  t.same(prepared.rows, [], 'nothing is prepared in a connection that is shared');
 });
 
 t.test('behind PgBouncer of 64 who want the last unit at once one gets it', options, async (t) => {

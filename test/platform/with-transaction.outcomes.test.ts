@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import t from 'tap';
 import { refuse } from '../../src/errors.ts';
-import { openPostgres, type Queryable, withTransaction } from '../../src/platform/postgres.ts';
+import { commitTogether, openPostgres, type Queryable, withTransaction } from '../../src/platform/postgres.ts';
 import { asTester, createDatabase } from '../support/service.ts';
 
 const url = asTester(await createDatabase(t));
@@ -50,6 +50,40 @@ t.test('an exception rolls back, is thrown on, and the work is not repeated', as
   };
   await t.rejects(withTransaction(pool, work), { message: 'an invariant is broken' });
   t.equal(runs, 1);
+  t.same(await counts(), [0, 0]);
+});
+
+t.test('statements that are sent together are committed, and give the rows of each', async (t) => {
+  const text = 'UPDATE counters SET n = n + 1 WHERE id = $1 RETURNING n';
+  const sent = [1, 1, 2].map((id) => ({ text, values: [id] }));
+  t.same(await commitTogether(pool, sent), [[{ n: 1 }], [{ n: 2 }], [{ n: 1 }]]);
+  t.same(await counts(), [2, 1]);
+});
+
+t.test('of statements that are sent together nothing is written when one fails, and its error is thrown', async (t) => {
+  const sent = [
+    { text: 'UPDATE counters SET n = n + 1 WHERE id = $1', values: [1] },
+    { text: 'SELECT 1 / $1::int', values: [0] },
+    { text: 'UPDATE counters SET n = n + 1 WHERE id = $1', values: [2] },
+  ];
+  await t.rejects(commitTogether(pool, sent), { code: '22012' });
+  t.same(await counts(), [0, 0]);
+});
+
+t.test('where no transaction begins, nothing runs that was to come after its first statement', async (t) => {
+  const unsound = openPostgres(url, () => {});
+  t.teardown(() => unsound.end());
+  unsound.on('connect', (client) => {
+    const query = client.query.bind(client) as (...all: unknown[]) => unknown;
+    const queryUnsound = (text: unknown, ...rest: unknown[]) =>
+      query(text === 'BEGIN' ? 'BEGIN nothing' : text, ...rest);
+    client.query = queryUnsound as typeof client.query;
+  });
+  const work = async (tx: Queryable) => {
+    await tx.query('SELECT 1');
+    await raise(tx, 1);
+  };
+  await t.rejects(withTransaction(unsound, work));
   t.same(await counts(), [0, 0]);
 });
 

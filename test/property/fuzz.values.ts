@@ -95,6 +95,8 @@ export const known: Record<string, fc.Arbitrary<unknown>> = {
   sessionToken: draw('session'),
   currentBasketId: draw('basket'),
   cursor: draw('cursor'),
+  username: some('Anna', 'Ben'),
+  usernameId: some('76561198000000001', 'b0b5c0de'),
   code: some('TENTH', 'tenth', 'FIVE', 'DOOR', 'ACME', 'NO-CODE'),
   discountCodes: some([], [], [], ['TENTH'], ['five', 'TENTH'], ['NO-CODE']),
   accessCodes: some([], [], [], ['DOOR'], ['door'], ['NO-CODE']),

@@ -5,6 +5,7 @@ import {
   type Created,
   checkout,
   complete,
+  forgetLinks,
   redeem,
   type ShownBasket,
   type ShownProblem,
@@ -136,6 +137,7 @@ export async function send(run: Run, step: Step): Promise<Answer> {
         `UPDATE baskets SET expires_at = now() - interval '1 minute' WHERE shop_id = $1 AND basket_id = $2`,
         [shop.shopId, basket.id],
       );
+      await forgetLinks(shop, basket.id);
       return 'done';
     case 'sweep':
       return sweep(run, basket.id);

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { openShopCache } from '../../src/shops/index.ts';
 import { assertRefused } from '../support/refusal.ts';
 import { mintToken } from '../support/service.ts';
 import { openShop, shopSettings } from '../support/shop.ts';
@@ -222,3 +223,26 @@ t.test('a shop is managed by its own credential or the platform’s, and is not 
     );
   }
 });
+
+t.test(
+  'however many ask for a shop that is too old, it is read once, but not for who asks after a change',
+  async (t) => {
+    let reads = 0;
+    const counting = new Proxy(shop.service.pool, {
+      get(pool, name) {
+        if (name === 'query') reads += 1;
+        const value: unknown = Reflect.get(pool, name);
+        return typeof value === 'function' ? value.bind(pool) : value;
+      },
+    });
+    const shops = openShopCache(counting);
+    const crowd = () => Promise.all(Array.from({ length: 20 }, () => shops.get('roxy')));
+    t.same(new Set((await crowd()).map((found) => found?.shopId)), new Set(['roxy']));
+    t.equal(reads, 1);
+    shops.forget('roxy');
+    const old = crowd();
+    shops.forget('roxy');
+    await Promise.all([old, crowd()]);
+    t.equal(reads, 3);
+  },
+);

@@ -19,12 +19,14 @@ const { dependencies }: { dependencies: Record<string, string> } = JSON.parse(
 /** From the bottom up: each may import what stands before it, but for what `reserved` says. */
 const order = [
   ...['config.ts', 'errors.ts', 'platform', 'http', 'money', 'webhooks', 'shops', 'catalogue', 'holds', 'baskets'],
-  ...['links', 'handoff', 'orders', 'app.ts', 'server.ts', 'cli', 'dev'],
+  ...['links', 'handoff', 'orders', 'tebex', 'app.ts', 'server.ts', 'cli', 'dev'],
 ];
-const rooms = ['money', 'webhooks', 'shops', 'catalogue', 'holds', 'baskets', 'links', 'handoff', 'orders'];
+const rooms = ['money', 'webhooks', 'shops', 'catalogue', 'holds', 'baskets', 'links', 'handoff', 'orders', 'tebex'];
 /** Who alone may import it. */
 const reserved: Record<string, string[]> = {
-  webhooks: ['catalogue', 'holds', 'baskets', 'app.ts', 'server.ts'],
+  // tebex shows payments as webhooks do.
+  webhooks: ['catalogue', 'holds', 'baskets', 'tebex', 'app.ts', 'server.ts', 'cli'],
+  tebex: ['app.ts', 'cli'],
   'server.ts': ['dev'],
   'app.ts': ['server.ts', 'dev'],
   cli: [],

@@ -10,8 +10,11 @@ import type { Alteration } from './replica.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
 
-/** The service believes for a second that something is sold out, and the answer that says so takes its time. */
-const believedSoldOutMs = 2000;
+/**
+ * The service believes that something is sold out for a second, and for five at most where the fault cuts off whoever has
+ * gone to ask; and the answer that says so takes its time.
+ */
+const believedSoldOutMs = 6000;
 /** Runs without the protection, until one goes wrong. */
 const maxTries = 3;
 /** FAULT_CONTROLS=1/3 runs of the controls those of the faults whose number leaves 1 when divided by 3. */

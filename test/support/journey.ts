@@ -5,7 +5,9 @@ export type TestShop = Awaited<ReturnType<typeof openShop>>;
 /** A shop on a service that runs anywhere: who calls it, and no more. */
 type Callers = Omit<TestShop, 'service'>;
 /** The same where the test has a look at its database. */
-type WithDatabase = Callers & { service: Pick<TestShop['service'], 'pool'> };
+type WithDatabase = Callers & {
+  service: Pick<TestShop['service'], 'pool'> & Partial<Pick<TestShop['service'], 'admission'>>;
+};
 
 /** A basket as the tests read it. */
 export type ShownBasket = {
@@ -84,12 +86,29 @@ export async function readBasket(shop: Callers, basketId: string): Promise<Shown
   return (await shop.backEnd.request<ShownBasket>('GET', `/v1/baskets/${basketId}`)).body;
 }
 
-/** Lets a live basket's time run out by Postgres' clock, as if it had been made earlier. Nobody is told. */
+/** Lets a live basket's time run out by Postgres' clock, as if it had been made earlier. Redis goes on with its hold. */
 export async function letExpire(shop: WithDatabase, ...basketIds: string[]): Promise<void> {
   await shop.service.pool.query(
     `UPDATE baskets SET expires_at = now() - interval '1 millisecond' WHERE shop_id = $1 AND basket_id = ANY($2)`,
     [shop.shopId, basketIds],
   );
+  await forgetLinks(shop, ...basketIds);
+}
+
+/**
+ * Has Redis say nothing any more of where the links of baskets lead: for who changes them in Postgres behind the back of
+ * the service, as it never does itself.
+ */
+export async function forgetLinks({ service: { admission }, shopId }: WithDatabase, ...basketIds: string[]) {
+  const outdated = { generation: 0, mode: null, mayLogIn: false, reservesAtActivation: false, eventIds: [] };
+  const link = { ...outdated, expiresAt: new Date(Date.now() + 3_600_000) };
+  for (const basketId of basketIds) {
+    const hold = await until('the creation is settled', 5000, async () => {
+      const found = (await admission?.holdsBeside(shopId))?.find((one) => one.basketId === basketId) ?? 'none';
+      return found !== 'none' && found.state === 'admitted' ? null : found;
+    });
+    if (hold !== 'none') await admission?.settle([{ ...hold, link }]);
+  }
 }
 
 /** Lets a basket's time run out and waits until the sweeper has given its stock back. */

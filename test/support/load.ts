@@ -68,7 +68,7 @@ type Request = {
  * sent again until its outcome is known. A load that a test leaves running is broken off after it.
  */
 export async function startLoad(t: Test, options: LoadOptions): Promise<Load> {
-  const { clients = 16, creations = 400, pairs = 0.15, ttlSeconds = 600, patienceMs = 6000 } = options;
+  const { clients = 16, creations = 400, pairs = 0.15, ttlSeconds = 600, patienceMs = 10_000 } = options;
   const seed = Number(process.env.FAULT_SEED ?? Math.floor(Math.random() * 2 ** 31));
   const name = `load-${seed}-${Math.floor(nowMs())}`;
   const scopes: Record<Party, string> = {

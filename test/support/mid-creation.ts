@@ -15,9 +15,9 @@ export const steps = {
     replace: `${what}; const committed = await deps.commit(creation);`,
   }),
   'it is written, before COMMIT': (what: string): Alteration => ({
-    file: 'src/holds/arbiter.ts',
-    find: 'return (await tx.query<Committed>(commitSql, parametersOf(creations))).rows[0];',
-    replace: `const { rows } = await tx.query<Committed>(commitSql, parametersOf(creations)); ${what}; return rows[0];`,
+    file: 'src/platform/postgres.ts',
+    find: `const committed = client.query('COMMIT');`,
+    replace: `await Promise.all(sent); ${what}; const committed = client.query('COMMIT');`,
   }),
   'COMMIT, before Redis is told': (what: string): Alteration => ({
     file: 'src/holds/arbiter.ts',

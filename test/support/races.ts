@@ -1,3 +1,5 @@
+import type pg from 'pg';
+import type { Test } from 'tap';
 import { expireListed } from '../../src/holds/arbiter.ts';
 import { complete, letExpire, readBasket, type TestShop } from './journey.ts';
 
@@ -62,4 +64,24 @@ export async function raceToEnd(shop: RacedShop, basketId: string, round: number
   await Promise.all(rotated(acts, round).map((act) => act()));
   const { status, late } = await readBasket(shop, basketId);
   return `${completion}, ${cancellation}, ${status}${late ? ' late' : ''}`;
+}
+
+/** Locks the rows that a query selects FOR UPDATE, until the function that it gives is called or the test ends. */
+export async function holdLocked(
+  t: Test,
+  pool: pg.Pool,
+  query: string,
+  values: unknown[],
+): Promise<() => Promise<void>> {
+  const holder = await pool.connect();
+  await holder.query('BEGIN');
+  const { rowCount } = await holder.query(query, values);
+  if (rowCount === 0) throw new Error('there is nothing to lock');
+  let letGo: Promise<void> | null = null;
+  const once = () => {
+    letGo ??= holder.query('ROLLBACK').then(() => holder.release());
+    return letGo;
+  };
+  t.teardown(once);
+  return once;
 }

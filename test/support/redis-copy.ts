@@ -45,9 +45,9 @@ export async function miscounted(redis: { cli(...command: string[]): Promise<str
   const counted = new Map<string, number>();
   const held = new Map<string, number>();
   for (const [name = '', text = ''] of fields) {
-    const words = text.split(' ');
-    if (!text.includes('=')) counted.set(name, Number(words[1]) + Number(words[2]));
-    for (const take of words.filter((word) => word.includes('='))) {
+    const [, heldUnits, admittedUnits] = /^\S+ (-?\d+) (-?\d+) -?\d+$/.exec(text) ?? [];
+    if (heldUnits !== undefined) counted.set(name, Number(heldUnits) + Number(admittedUnits));
+    for (const take of text.split(' ').filter((word) => word.includes('='))) {
       const [stockId, quantity] = take.split('=');
       held.set(`roxy/${stockId}`, (held.get(`roxy/${stockId}`) ?? 0) + Number(quantity));
     }

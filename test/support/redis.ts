@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Cluster, Redis } from 'ioredis';
 import type pg from 'pg';
 import type { Test } from 'tap';
+import type { LinkState } from '../../src/holds/index.ts';
 import { openRedis, type RedisConnection } from '../../src/platform/redis.ts';
 import { fromRunner } from './service.ts';
 import { until } from './until.ts';
@@ -33,6 +34,11 @@ export function inspectRedis(t: Test, keyPrefix: string, url = redisUrl()): Redi
   return client;
 }
 
+/** A link that nothing is special about, of a basket that expires then. */
+export function linkUntil(expiresAt: Date): LinkState {
+  return { generation: 1, expiresAt, mode: null, mayLogIn: false, reservesAtActivation: false, eventIds: [] };
+}
+
 function newKeyPrefix(): string {
   return `test:${randomBytes(8).toString('hex')}:`;
 }
@@ -43,6 +49,12 @@ export const partitionKeys = { deadlines: '{bl:1}:deadlines', holds: '{bl:1}:hol
 /** What Redis counts of a stock row of the shop `roxy`, `<capacity> <held> <admitted> <sold>`, or null. */
 export function countedRow(keys: RedisKeys, stockId: string): Promise<string | null> {
   return keys.hget(partitionKeys.stock, `roxy/${stockId}`);
+}
+
+/** The holds of the partition of the shop `roxy`, by basket, without their links. */
+export async function holdsIn(keys: RedisKeys): Promise<Record<string, string>> {
+  const { '@epoch': _, ...holds } = await keys.hgetall(partitionKeys.holds);
+  return Object.fromEntries(Object.entries(holds).map(([member, text]) => [member, text.replace(/ @\S+/, '')]));
 }
 
 /**

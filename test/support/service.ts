@@ -5,7 +5,6 @@ import pg from 'pg';
 import type { Test } from 'tap';
 import type { Config } from '../../src/config.ts';
 import { freePort } from '../../src/dev/services.ts';
-import { openPostgres } from '../../src/platform/postgres.ts';
 import { startService } from '../../src/server.ts';
 import { until } from './until.ts';
 
@@ -85,7 +84,9 @@ export async function startTestService(
   };
   const service = await startService(config, { redisKeyPrefix });
   t.teardown(() => service.stop());
-  const pool = openPostgres(asTester(config.databaseUrl), () => {});
+  // With more patience for a busy machine than the service may have.
+  const pool = new pg.Pool({ connectionString: asTester(config.databaseUrl), max: 20 });
+  pool.on('error', () => {});
   t.teardown(() => pool.end());
   if (config.redisUrl === fromRunner('TEST_REDIS_URL')) {
     // On a machine that is still busy starting the service goes on without: then Redis would know nothing for seconds.

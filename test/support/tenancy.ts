@@ -7,6 +7,9 @@ import type { Queryable } from '../../src/platform/postgres.ts';
  *
  * A statement that must work across shops says so, and why, in a comment: `across shops: <why>`. It stands behind the first
  * word, since Postgres leaves out what is before.
+ *
+ * Such a statement says which columns it gives, too. The service has its statements prepared, and one that gave them all
+ * would fail in each connection once a migration has added another.
  */
 
 /** Settings with which Postgres keeps the text of every statement, by database and role, without its constants. */
@@ -225,6 +228,10 @@ function examine(sql: string, tenantTables: ReadonlySet<string>): { reached: boo
     const tables = tablesIn(stmt).filter((table) => tenantTables.has(textOf(table.relname)));
     if (tables.length === 0 || schemaChanges.includes(nodeOf(stmt)[0])) continue;
     reached = true;
+    const [, { targetList, returningClause }] = nodeOf(stmt);
+    if ([...listOf(targetList), ...listOf(fieldsOf(returningClause).exprs)].some(isStar)) {
+      complaints.push('gives whatever columns there are');
+    }
     for (const table of tables) {
       if (!examined.has(table)) complaints.push(`reaches ${textOf(table.relname)} by ${nodeOf(stmt)[0]}`);
     }
@@ -261,15 +268,20 @@ function tiesToMembers({ testexpr, subselect, operName }: Fields): Tie[] {
   const tested = kind === 'RowExpr' ? listOf(row.args) : [testexpr];
   const at = tested.findIndex((column) => shopIdOf(column) !== null);
   const [, select] = nodeOf(subselect);
-  const targets = listOf(select.targetList).map((target) => nodeOf(target)[1].val);
+  const given = listOf(select.targetList);
+  const targets = given.map((target) => nodeOf(target)[1].val);
   const [from, ...others] = listOf(select.fromClause);
   const [fromKind, range] = nodeOf(from);
   const [, call] = nodeOf(listOf(nodeOf(listOf(range.functions)[0])[1].items)[0]);
   const unnested = textOf(nodeOf(listOf(call.funcname).at(-1))[1].sval) === 'unnest' && listOf(call.args);
-  const isStar = targets.length === 1 && nodeOf(listOf(nodeOf(targets[0])[1].fields).at(-1))[0] === 'A_Star';
   const members =
     shopIdOf(targets[at]) !== null ||
-    (isStar && fromKind === 'RangeFunction' && others.length === 0 && unnested && isValue(unnested[at]));
+    (given.length === 1 &&
+      isStar(given[0]) &&
+      fromKind === 'RangeFunction' &&
+      others.length === 0 &&
+      unnested &&
+      isValue(unnested[at]));
   const shopId = shopIdOf(tested[at]);
   return shopId && members ? [{ source: shopId.of, to: null }] : [];
 }
@@ -280,6 +292,12 @@ function shopIdOf(expression: unknown): { of: string | null } | null {
   if (kind !== 'ColumnRef') return null;
   const names = listOf(fields.fields).map((name) => textOf(nodeOf(name)[1].sval));
   return names.at(-1) === 'shop_id' ? { of: names.at(-2) ?? null } : null;
+}
+
+/** Whether what a query gives is all columns of something. */
+function isStar(target: unknown): boolean {
+  const [, column] = nodeOf(nodeOf(target)[1].val);
+  return nodeOf(listOf(column.fields).at(-1))[0] === 'A_Star';
 }
 
 /** Whether an expression is a parameter or constant. */

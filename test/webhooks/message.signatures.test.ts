@@ -165,7 +165,7 @@ t.test('in the format of Tebex, changes have the types, statuses and fields of i
       gift_cards: [{ card_number: '4821', amount: gbp(10) }],
       recurring_payment_reference: null,
       custom: { booking: 991 },
-      revenue_share: [{ wallet_ref: 'w-1', amount: 50, gateway_fee_percent: null }],
+      revenue_share: [{ wallet_ref: 'w-1', amount: 0.5, gateway_fee_percent: null }],
       decline_reason: null,
     },
   });
@@ -184,6 +184,28 @@ t.test('in the format of Tebex, changes have the types, statuses and fields of i
   }
   t.equal(tebexMessage(completed, { ...basket, currency: 'JPY' })?.envelope.subject.price.amount, 3998);
   t.equal(tebexMessage(completed, { ...basket, currency: 'KWD' })?.envelope.subject.price.amount, 3.998);
+});
+
+t.test('a product of Tebex that is a present names who gets it, who is not among its variables', async (t) => {
+  const [line] = basket.items;
+  if (line === undefined) throw new Error('the basket has a line');
+  const productOf = (variables: Record<string, string>, customer = basket.customer) =>
+    tebexMessage(completed, { ...basket, customer, items: [{ ...line, variables }] })?.envelope.subject.products[0];
+  const others = [{ identifier: 'server_id', option: '7' }];
+  const recipients: [Record<string, string>, object][] = [
+    [
+      { gift_username_id: '12345', gift_username: 'ben' },
+      { id: '12345', username: 'ben' },
+    ],
+    [{ gift_username_id: '12345' }, { id: '12345', username: null }],
+    [{ gift_username: 'ben' }, { id: null, username: 'ben' }],
+  ];
+  for (const [variables, username] of recipients) {
+    t.match(productOf({ ...variables, server_id: '7' }), { username, variables: others }, JSON.stringify(variables));
+    t.strictSame(productOf({ ...variables, server_id: '7' }).variables, others);
+    t.strictSame(productOf(variables, null).username, username, 'also from somebody who has no name');
+  }
+  t.strictSame(productOf({ server_id: '7' }).username, { id: '76561198', username: 'anna' });
 });
 
 t.test('Tebex’ libraries, which decode and encode a body before they hash it, come to the same bytes', async (t) => {

@@ -4,6 +4,13 @@ import { findAnswer, type IdempotencyKey, runOnce } from '../../http/idempotency
 import { withTransaction } from '../../platform/postgres.ts';
 import { type Ending, eraseBaskets, lockUnerased, readLiveIds } from './store.ts';
 
+/** What erasing works with. */
+export type EraseDeps = {
+  pool: pg.Pool;
+  /** Removes what higher rooms keep of baskets and may be personal, in the transaction that erases them. */
+  eraseBeside: (tx: pg.PoolClient, shopId: string, basketIds: readonly string[]) => Promise<void>;
+};
+
 /** How many baskets were erased by this call, and which were left alone because they are still in use. */
 export type Erased = { erasedBaskets: number; liveBasketIds: string[] };
 
@@ -15,17 +22,18 @@ const workForMs = 3000;
 /**
  * Removes personal data from a customer's ended baskets, their snapshots and so from stored answers and changes: e-mail
  * address, name, user name and its id, IP address, and what nobody can tell of whether it is personal, `custom` and the
- * variables of lines. Ids, amounts and times stay. Baskets that are live stay as they are and are named.
+ * variables of lines, and what higher rooms keep beside them. Ids, amounts and times stay. Baskets that are live stay as they are and are named.
  *
  * Done in batches, each for good. Refusals: `unavailable` when some are left, for the caller to go on by the same call;
  * those of the key.
  */
 export async function eraseCustomer(
-  pool: pg.Pool,
+  deps: EraseDeps,
   shopId: string,
   customerId: string,
   key: IdempotencyKey | null,
 ): Promise<{ erased: Erased; replayed: boolean } | Refusal> {
+  const { pool } = deps;
   const known = key && (await findAnswer(pool, key));
   if (known !== null) return isRefusal(known) ? known : { erased: known.answer as Erased, replayed: true };
   const stopAtMs = performance.now() + workForMs;
@@ -40,7 +48,7 @@ export async function eraseCustomer(
         return refuse('unavailable', { detail });
       }
       const from: string = after;
-      const ids = await withTransaction(pool, (tx) => eraseNext(tx, shopId, customerId, ending, from));
+      const ids = await withTransaction(pool, (tx) => eraseNext(deps, tx, shopId, customerId, ending, from));
       erasedBaskets += ids.length;
       after = ids.length < atOnce ? undefined : ids.at(-1);
     }
@@ -53,6 +61,7 @@ export async function eraseCustomer(
 }
 
 async function eraseNext(
+  { eraseBeside }: EraseDeps,
   tx: pg.PoolClient,
   shopId: string,
   customerId: string,
@@ -61,6 +70,9 @@ async function eraseNext(
 ): Promise<string[]> {
   const ids = await lockUnerased(tx, shopId, customerId, ending, after, atOnce);
   // A statement of its own: it must see the snapshots that were written before the locks were had.
-  if (ids.length > 0) await eraseBaskets(tx, shopId, ids);
+  if (ids.length > 0) {
+    await eraseBaskets(tx, shopId, ids);
+    await eraseBeside(tx, shopId, ids);
+  }
   return ids;
 }

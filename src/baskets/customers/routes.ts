@@ -1,12 +1,11 @@
 import { Type } from '@sinclair/typebox';
-import type pg from 'pg';
 import { isRefusal } from '../../errors.ts';
 import { shopCaller } from '../../http/access.ts';
 import type { Api } from '../../http/api.ts';
 import { idempotencyKeyOf } from '../../http/idempotency.ts';
 import { sendProblem } from '../../http/problems.ts';
 import { Id, problemResponses, strict } from '../../http/schema.ts';
-import { eraseCustomer } from './erase.ts';
+import { type EraseDeps, eraseCustomer } from './erase.ts';
 
 const ErasedAnswer = Type.Object({
   customerId: Id,
@@ -15,7 +14,7 @@ const ErasedAnswer = Type.Object({
 });
 
 /** `POST /v1/customers/{customerId}/erase`. */
-export function customerRoutes(app: Api, { pool }: { pool: pg.Pool }): void {
+export function customerRoutes(app: Api, deps: EraseDeps): void {
   app.post(
     '/v1/customers/:customerId/erase',
     {
@@ -36,7 +35,7 @@ export function customerRoutes(app: Api, { pool }: { pool: pg.Pool }): void {
       const { customerId } = request.params;
       const key = idempotencyKeyOf(request, caller);
       if (isRefusal(key)) return sendProblem(reply, key);
-      const result = await eraseCustomer(pool, shopId, customerId, key);
+      const result = await eraseCustomer(deps, shopId, customerId, key);
       if (isRefusal(result)) return sendProblem(reply, result);
       const { erased, replayed } = result;
       if (replayed) reply.header('idempotent-replayed', 'true');

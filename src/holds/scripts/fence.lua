@@ -1,8 +1,10 @@
 -- Stands before every script that is fenced. A partition has three keys, each with the epoch that it was built in: when
 -- one is lost, or of another epoch or type, the whole partition is not to be trusted, and the script does nothing.
 -- KEYS[1]     deadlines: baskets by the time to look at them, in Unix milliseconds
--- KEYS[2]     holds: "<shop>/<basket>" to "<state> <version> <stock>=<quantity> …", state admitted or held
--- KEYS[3]     stock: "<shop>/<stock>" to "<capacity> <held> <admitted> <sold>"
+-- KEYS[2]     holds: "<shop>/<basket>" to "<state> <version> <link> <stock>=<quantity> …", state admitted, which has no
+--             link, or held, or "cold <number>" for one that is not known but was asked for
+-- KEYS[3]     stock: "<shop>/<stock>" to "<capacity> <held> <admitted> <sold>", and "<shop>/event:<event>" for events
+--             that are stopped
 -- ARGV[1]     epoch of the caller
 -- Outcomes:   stale_epoch
 if redis.pcall('HGET', KEYS[2], '@epoch') ~= ARGV[1]
@@ -41,7 +43,7 @@ local function count(member, takes, name, sign)
   end
 end
 
--- The state, version and takes of a basket's hold, or nothing.
+-- The state and version of a basket's hold, and what it takes with its link before it, or nothing.
 local function hold_of(member)
   return string.match(redis.call('HGET', KEYS[2], member) or '', '^(%a+) (%d+) ?(.*)$')
 end

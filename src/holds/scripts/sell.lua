@@ -1,18 +1,20 @@
--- Turns a hold into a sale: the stock stays taken, and nobody looks at the basket's deadline again.
+-- Turns holds into sales: the stock stays taken, and nobody looks at the baskets' deadlines again. Idempotent: without the
+-- hold there is nothing to sell.
 -- KEYS        those of the partition, see fence.lua
 -- ARGV[1]     epoch
--- ARGV[2]     basket, "<shop>/<basket>"
--- Outcomes:   sold | unknown_hold
-local state, _, takes = hold_of(ARGV[2])
-if state then
-  count(ARGV[2], takes, state, -1)
-  count(ARGV[2], takes, 'sold', 1)
+-- ARGV[2...]  baskets, "<shop>/<basket>"
+-- Outcomes:   sold
+for i = 2, #ARGV do
+  local state, _, takes = hold_of(ARGV[i])
+  if state then
+    count(ARGV[i], takes, state, -1)
+    count(ARGV[i], takes, 'sold', 1)
+  end
 end
 
 write_rows()
-redis.call('HDEL', KEYS[2], ARGV[2])
-redis.call('ZREM', KEYS[1], ARGV[2])
-if state then
-  return { 'sold' }
+for i = 2, #ARGV do
+  redis.call('HDEL', KEYS[2], ARGV[i])
+  redis.call('ZREM', KEYS[1], ARGV[i])
 end
-return { 'unknown_hold' }
+return { 'sold' }

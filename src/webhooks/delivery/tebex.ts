@@ -1,6 +1,9 @@
 import { createHash, createHmac } from 'node:crypto';
-import { currencyExponent } from '../../money/index.ts';
+import { decimalOf } from '../../money/index.ts';
 import type { ChangeRow, Message, RenderBasket } from './message.ts';
+
+/** What one wallet gets of what is paid, in minor units. */
+type RevenueShare = { walletRef: string; amount: number; gatewayFeePercent?: number };
 
 /** What is read of a basket as back ends see it. */
 export type ShownBasket = {
@@ -19,12 +22,15 @@ export type ShownBasket = {
   totals: { tax: number; total: number; due: number };
   discountCodes: readonly string[];
   giftCards: readonly { last4: string; applied: number }[];
-  revenueShare?: readonly { walletRef: string; amount: number; gatewayFeePercent?: number }[];
+  revenueShare?: readonly RevenueShare[];
   custom: Record<string, unknown>;
   ipAddress?: string | null;
   country: string | null;
   completedAt: string | null;
 };
+
+/** The variables of a line that is a present: who gets it. */
+export const giftVariables = { usernameId: 'gift_username_id', username: 'gift_username' } as const;
 
 const complete = { id: 1, description: 'Complete' };
 const refunded = { id: 2, description: 'Refund' };
@@ -66,13 +72,18 @@ export function tebexMessage(
   const envelope = {
     id: deliveryId,
     type: name?.type ?? 'validation.webhook',
-    date: timeOf(change.createdAt),
+    date: tebexTime(change.createdAt),
     subject: name ? paymentOf(renderBasket(change.data, change.createdAt), name.status, change.createdAt) : {},
   };
   const body = Buffer.from(JSON.stringify(envelope));
   const bodyHash = createHash('sha256').update(body).digest('hex');
   const signature = createHmac('sha256', secret).update(bodyHash).digest('hex');
   return { body, headers: { 'content-type': 'application/json', 'x-signature': signature } };
+}
+
+/** The payment of a completed basket as it is by now: Tebex' payment object, as in messages. */
+export function completedPayment(basket: ShownBasket & { refundedAt: string | null }, now: Date): object {
+  return paymentOf(basket, basket.refundedAt === null ? complete : refunded, now);
 }
 
 /** What Tebex tells of a payment, as far as a basket has it. */
@@ -87,7 +98,7 @@ function paymentOf(basket: ShownBasket, status: typeof complete, changedAt: Date
     transaction_id: `tbx-${basket.id.slice('bkt_'.length)}`,
     status,
     payment_sequence: 'oneoff',
-    created_at: timeOf(basket.completedAt === null ? changedAt : new Date(basket.completedAt)),
+    created_at: tebexTime(basket.completedAt === null ? changedAt : new Date(basket.completedAt)),
     price: money(basket.totals.total),
     price_paid: money(basket.totals.due),
     payment_method: null,
@@ -108,33 +119,44 @@ function paymentOf(basket: ShownBasket, status: typeof complete, changedAt: Date
       quantity: item.quantity,
       base_price: money(item.unitPrice),
       paid_price: money(item.total),
-      variables: Object.entries(item.variables).map(([identifier, option]) => ({ identifier, option })),
+      variables: Object.entries(item.variables)
+        .filter(([name]) => !isGiftVariable(name))
+        .map(([identifier, option]) => ({ identifier, option })),
       expires_at: null,
       custom: unlessEmpty(item.custom),
-      username,
+      username: recipientOf(item.variables) ?? username,
     })),
     coupons: basket.discountCodes.map((code) => ({ code })),
     gift_cards: basket.giftCards.map(({ last4, applied }) => ({ card_number: last4, amount: money(applied) })),
     recurring_payment_reference: null,
     custom: unlessEmpty(basket.custom),
-    revenue_share: (basket.revenueShare ?? []).map(({ walletRef, amount, gatewayFeePercent }) => ({
-      wallet_ref: walletRef,
-      amount,
-      gateway_fee_percent: gatewayFeePercent ?? null,
-    })),
+    revenue_share: (basket.revenueShare ?? []).map((share) => tebexShare(share, basket.currency)),
     decline_reason: null,
   };
 }
 
-/** An amount as a JSON number in major units. Dividing by a power of ten gives the double that is written as this decimal. */
-function decimalOf(amountMinor: number, currency: string): number {
-  const exponent = currencyExponent(currency);
-  if (exponent === null) throw new RangeError(`not a currency we sell in: ${currency}`);
-  return amountMinor / 10 ** exponent;
+/** A share as Tebex writes it, with a decimal. */
+export function tebexShare({ walletRef, amount, gatewayFeePercent }: RevenueShare, currency: string) {
+  return {
+    wallet_ref: walletRef,
+    amount: decimalOf(amount, currency),
+    gateway_fee_percent: gatewayFeePercent ?? null,
+  };
 }
 
-/** Seconds and an offset, as PHP's DATE_ATOM. */
-function timeOf(time: Date): string {
+function isGiftVariable(name: string): boolean {
+  return Object.values<string>(giftVariables).includes(name);
+}
+
+/** Who gets a present; null for what is the customer's own. */
+function recipientOf(variables: Record<string, string>): { id: string | null; username: string | null } | null {
+  const id = variables[giftVariables.usernameId] ?? null;
+  const username = variables[giftVariables.username] ?? null;
+  return id === null && username === null ? null : { id, username };
+}
+
+/** A time as Tebex writes it: seconds and an offset, as PHP's DATE_ATOM. */
+export function tebexTime(time: Date): string {
   return `${time.toISOString().slice(0, 19)}+00:00`;
 }
 
