@@ -255,7 +255,9 @@ function identityOf({ itemId, variables, custom }: Pick<BasketLine, 'itemId' | '
   return canonicalize([itemId, variables, custom]) ?? '';
 }
 
-function mergeEqual(written: readonly WrittenLine[]): WrittenLine[] {
+function mergeEqual(written: readonly WrittenLine[]): readonly WrittenLine[] {
+  // What is compared below would cost more than all else that is done to them.
+  if (new Set(written.map(({ itemId }) => itemId)).size === written.length) return written;
   const merged = new Map<string, WrittenLine>();
   for (const line of written) {
     const key = `${line.modifiable} ${identityOf(line)}`;

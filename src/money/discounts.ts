@@ -39,8 +39,10 @@ export function priceDiscounted(
   discounts: readonly Discount[],
   taxMode: TaxMode,
 ): Amounts[] {
+  const due = discounts.filter((discount) => isDue(discount, lines));
+  if (due.length === 0) return lines.map((line) => priceLine({ ...line, taxMode, discountMinor: 0 }));
   const left = lines.map((line) => BigInt(subtotalOf(line)));
-  for (const discount of discounts.filter((each) => isDue(each, lines))) {
+  for (const discount of due) {
     const eligible = lines.flatMap((line, at) => (isEligible(discount, line) ? [at] : []));
     const before = eligible.map((at) => left[at] ?? 0n);
     const off =
