@@ -1,7 +1,6 @@
-import { randomBytes } from 'node:crypto';
 import type { Basket } from '../baskets/index.ts';
 import type { SessionCaller } from '../http/access.ts';
-import { type Keyring, signToken, verifyToken } from '../platform/crypto.ts';
+import { type Keyring, randomId, signToken, verifyToken } from '../platform/crypto.ts';
 import { idFromBytes, idToBytes } from '../platform/ids.ts';
 import type { ShopCache } from '../shops/index.ts';
 
@@ -31,7 +30,7 @@ export function writeConfirmation(keyring: Keyring, said: Omit<Confirmation, 'id
   idToBytes(said.basketId).copy(payload, 4);
   payload.writeBigUInt64BE(BigInt(said.linkGeneration), 20);
   payload.writeUIntBE(said.issuedAt.getTime(), 28, 6);
-  randomBytes(16).copy(payload, 34);
+  randomId().copy(payload, 34);
   return signToken(keyring, payload);
 }
 

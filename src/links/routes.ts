@@ -99,12 +99,14 @@ export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
     scope.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'buffer' }, (_request, _body, done) =>
       done(null, {}),
     );
-    scope.addHook('onRequest', async (_request, reply) => {
+    const closedPolicy = contentSecurityPolicy({ formActionOrigins: [] });
+    scope.addHook('onRequest', (_request, reply, done) => {
       reply
         .header('cache-control', 'no-store')
         .header('x-robots-tag', 'noindex')
         .header('referrer-policy', 'same-origin')
-        .header('content-security-policy', contentSecurityPolicy({ formActionOrigins: [] }));
+        .header('content-security-policy', closedPolicy);
+      done();
     });
     /** Whoever guesses is slowed down. Valid links are never limited: a whole company may share an address. */
     const refuseClick = async (request: FastifyRequest, reply: FastifyReply, click: RefusedClick) => {

@@ -1,4 +1,4 @@
-import { createHash, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { createHmac, hash, hkdfSync, randomFillSync, timingSafeEqual } from 'node:crypto';
 import { CompactEncrypt, compactDecrypt, decodeProtectedHeader, errors as joseErrors } from 'jose';
 import type { NamedSecret } from '../config.ts';
 
@@ -99,7 +99,7 @@ export async function reseal(keyring: Keyring, sealed: string): Promise<string |
 
 /** SHA-256 of a text, for fingerprints that are only ever compared. */
 export function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
+  return hash('sha256', text, 'buffer');
 }
 
 /**
@@ -108,6 +108,20 @@ export function sha256(text: string): Buffer {
  */
 export function hashesUnder(keyring: Keyring, text: string): Buffer[] {
   return keyring.all.map((key) => createHmac('sha256', key).update(text).digest());
+}
+
+const randomIdBytes = 16;
+const randomStore = Buffer.alloc(256 * randomIdBytes);
+let randomUsed = randomStore.length;
+
+/** 16 bytes that nobody can guess. The system is asked for many at a time: to ask costs more than to sign a token. */
+export function randomId(): Buffer {
+  if (randomUsed === randomStore.length) {
+    randomFillSync(randomStore);
+    randomUsed = 0;
+  }
+  randomUsed += randomIdBytes;
+  return Buffer.from(randomStore.subarray(randomUsed - randomIdBytes, randomUsed));
 }
 
 function tag(key: Buffer, head: Buffer): Buffer {
