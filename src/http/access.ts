@@ -63,7 +63,14 @@ const leewaySeconds = 60;
 const verifiedForMs = 60_000;
 
 /** A JWT whose signature is good, and the key that says so. */
-type VerifiedJwt = { payload: JWTPayload; header: JWTHeaderParameters; keyOf: JWTVerifyGetKey; key: unknown };
+type VerifiedJwt = {
+  payload: JWTPayload;
+  header: JWTHeaderParameters;
+  keyOf: JWTVerifyGetKey;
+  key: unknown;
+  /** What it says, so far as that does not depend on the time; null when it is not for us. */
+  caller: ApiCaller | null;
+};
 
 /**
  * Checks the bearer credential of every route that names an `access`, before its body is read: 401 for no or a bad
@@ -100,7 +107,7 @@ export function bearerAccess(
     const jwt = known && (await isKeyStill(known)) ? known : await verifySignature(token, now);
     if (jwt === null) return null;
     if (jwt !== known) verified.set(name, jwt);
-    return callerOf(jwt.payload, jwt.header.typ, now);
+    return isInTime(jwt.payload, now) ? jwt.caller : null;
   }
 
   async function verifySignature(token: string, now: Date): Promise<VerifiedJwt | null> {
@@ -115,7 +122,7 @@ export function bearerAccess(
     for (const { keyOf, algorithms } of sources) {
       try {
         const { payload, protectedHeader, key } = await jwtVerify(token, keyOf, { ...expected, algorithms });
-        return { payload, header: protectedHeader, keyOf, key };
+        return { payload, header: protectedHeader, keyOf, key, caller: callerOf(payload, protectedHeader.typ) };
       } catch (error) {
         if (error instanceof RefusalError) throw error;
         // Only of a wrong key is there hope that the next one is right.
@@ -172,16 +179,18 @@ function basicOf(authorization: string): [user: string, password: string] {
   return colon === -1 ? ['', ''] : [text.slice(0, colon), text.slice(colon + 1)];
 }
 
-function callerOf(claims: JWTPayload, type: string | undefined, now: Date): ApiCaller | null {
-  const { shop, scope, partner, sub, iat, exp } = claims;
+/** Whether a JWT is good now: its signature may have been verified when it still was. */
+function isInTime({ iat, exp }: JWTPayload, now: Date): boolean {
+  const nowSeconds = now.getTime() / 1000;
+  if (iat !== undefined && iat > nowSeconds + leewaySeconds) return false;
+  // It must expire, and JSON.parse reads 1e400 as Infinity.
+  return exp !== undefined && Number.isFinite(exp) && exp > nowSeconds - leewaySeconds;
+}
+
+function callerOf({ shop, scope, partner, sub }: JWTPayload, type: string | undefined): ApiCaller | null {
   const optionalText = (value: unknown): value is string | undefined => value === undefined || isId(value);
   // A token of another type (an ID token, say) was not issued for calling us.
   if (type !== undefined && !/^(application\/)?(at\+)?jwt$/i.test(type)) return null;
-  if (iat !== undefined && iat > now.getTime() / 1000 + leewaySeconds) return null;
-  // It must expire, and JSON.parse reads 1e400 as Infinity.
-  if (exp === undefined || !Number.isFinite(exp)) return null;
-  // Its signature may have been verified when it was still good.
-  if (exp <= now.getTime() / 1000 - leewaySeconds) return null;
   if (!optionalText(shop) || !optionalText(partner) || typeof scope !== 'string') return null;
   if (shop === undefined && !scope.split(' ').includes('platform')) return null;
   return {

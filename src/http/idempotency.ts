@@ -5,6 +5,7 @@ import { isRefusal, type Refusal, refuse } from '../errors.ts';
 import { hashesUnder, type Keyring, seal, sha256, unseal } from '../platform/crypto.ts';
 import { hasSqlState, type Queryable, sqlState, withTransaction } from '../platform/postgres.ts';
 import type { ApiCaller, SessionCaller } from './access.ts';
+import { timesSent } from './requests.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -24,13 +25,14 @@ declare module 'fastify' {
  */
 export function fingerprintBodies(app: FastifyInstance, keys: Keyring): void {
   app.decorateRequest('fingerprints', null);
-  app.addHook('preValidation', async (request) => {
-    if (request.headers['idempotency-key'] === undefined) return;
+  app.addHook('preValidation', (request, _reply, done) => {
+    if (request.headers['idempotency-key'] === undefined) return done();
     request.fingerprints = partsOf(request).map((part) => {
       const written = canonicalize(part) ?? '';
       // Last, that of builds which did not have keys for them.
       return [...hashesUnder(keys, written), sha256(written)];
     });
+    done();
   });
 }
 
@@ -82,8 +84,7 @@ type KeyOwner = (ApiCaller & { shopId: string }) | SessionCaller;
 function givenKey(request: FastifyRequest): string | Refusal | null {
   const header = request.headers['idempotency-key'];
   if (header === undefined) return null;
-  const names = request.raw.rawHeaders.filter((_, at) => at % 2 === 0).map((name) => name.toLowerCase());
-  const twice = names.filter((name) => name === 'idempotency-key').length > 1;
+  const twice = timesSent(request, 'idempotency-key') > 1;
   const bare = typeof header === 'string' ? (/^"(.*)"$/.exec(header)?.[1] ?? header) : '';
   return twice || !/^[\x20-\x7E]{1,255}$/.test(bare) ? refuse('invalid_idempotency_key') : bare;
 }

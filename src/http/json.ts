@@ -3,6 +3,7 @@ import { refuse } from '../errors.ts';
 import { RefusalError } from './problems.ts';
 
 const maxDepth = 16;
+const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
  * Reads bodies as strict JSON in UTF-8: no other content type or charset, no encoding, no `__proto__` (Fastify's own
@@ -21,7 +22,7 @@ export function strictJson(app: FastifyInstance): void {
     if (body.length === 0) return done(null, {});
     let text: string;
     try {
-      text = new TextDecoder('utf-8', { fatal: true }).decode(body as Buffer);
+      text = utf8.decode(body as Buffer);
     } catch {
       return done(new RefusalError(refuse('invalid_json', { detail: 'The body is not UTF-8.' })));
     }
@@ -39,28 +40,27 @@ export function strictJson(app: FastifyInstance): void {
       );
     });
   });
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', (request, _reply, done) => {
     const encoding = request.headers['content-encoding'];
-    if (encoding !== undefined && encoding !== 'identity') throw new RefusalError(refuse('unsupported_media_type'));
+    if (encoding === undefined || encoding === 'identity') return done();
+    done(new RefusalError(refuse('unsupported_media_type')));
   });
-  app.addHook('preValidation', async (request) => {
+  app.addHook('preValidation', (request, _reply, done) => {
     if (request.body === undefined && request.method !== 'GET' && request.method !== 'HEAD') request.body = {};
+    done();
   });
 }
 
 type Unstorable = { pointer: string; detail: string };
 
-// An unpaired surrogate, or NUL.
-const unstorableText = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]|\0/;
-
 /** Whether a text comes back from Postgres as it was sent there. */
 export function isStorable(text: string): boolean {
-  return !unstorableText.test(text);
+  return text.isWellFormed() && !text.includes('\0');
 }
 
 function unstorable(value: unknown, pointer: string, depth: number): Unstorable | undefined {
   if (typeof value === 'string') {
-    return unstorableText.test(value) ? { pointer, detail: 'holds NUL or half a surrogate pair' } : undefined;
+    return isStorable(value) ? undefined : { pointer, detail: 'holds NUL or half a surrogate pair' };
   }
   if (typeof value === 'number') {
     if (!Number.isFinite(value)) return { pointer, detail: 'is beyond the range of a number' };
@@ -72,9 +72,9 @@ function unstorable(value: unknown, pointer: string, depth: number): Unstorable 
   if (depth > maxDepth) return { pointer, detail: `is nested deeper than ${maxDepth} levels` };
   for (const [key, member] of Object.entries(value)) {
     const within = `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
-    const problem = unstorableText.test(key)
-      ? { pointer, detail: 'has a key with NUL or half a surrogate pair' }
-      : unstorable(member, within, depth + 1);
+    const problem = isStorable(key)
+      ? unstorable(member, within, depth + 1)
+      : { pointer, detail: 'has a key with NUL or half a surrogate pair' };
     if (problem) return problem;
   }
   return undefined;

@@ -87,14 +87,16 @@ export async function limits(
     child = () => this;
   }
 
+  const isLimited = ({ caller, routeOptions }: FastifyRequest) =>
+    config.rateLimitMax > 0 && (caller !== null || routeOptions.config.storefront === true);
   await app.register(rateLimit, {
     store: Store,
     timeWindow: minuteMs,
     max: config.rateLimitMax,
     enableDraftSpec: true,
-    keyGenerator: callKeyOf,
-    allowList: ({ caller, routeOptions }) =>
-      config.rateLimitMax === 0 || (caller === null && !routeOptions.config.storefront),
+    // Asked for before the list of those that are not limited.
+    keyGenerator: (request) => (isLimited(request) ? callKeyOf(request) : ''),
+    allowList: (request) => !isLimited(request),
     errorResponseBuilder: () => new RefusalError(refuse('rate_limited')),
   });
 
