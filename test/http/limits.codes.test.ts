@@ -121,7 +121,7 @@ t.test('replicas count together, and one that is without Redis counts alone', as
   const refusedTo = async (client: Client) => {
     await until(
       'all are counted',
-      5000,
+      20_000,
       async () => (await apply(id, 'RIGHT', '203.0.113.20', { client })).status === 429,
     );
   };
