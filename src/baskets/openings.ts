@@ -1,8 +1,10 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { runEvery } from '../platform/background.ts';
 import { addOpenings, type OpenerKind, type OpeningsOf } from './store.ts';
 
 const writeEveryMs = 1000;
+const failure = 'openings of links were not written, will be tried again';
 /** Of different baskets and kinds, between two writes. What is beyond is not counted: a flood must not cost memory. */
 const maxPending = 10_000;
 
@@ -20,9 +22,6 @@ export type OpeningCounter = {
  */
 export function startOpeningCounter(pool: pg.Pool, logger: Logger): OpeningCounter {
   let pending = new Map<string, OpeningsOf>();
-  let stopping = false;
-  let timer: NodeJS.Timeout | undefined;
-  let writing = Promise.resolve();
 
   function add(openings: OpeningsOf): void {
     const key = `${openings.shopId}/${openings.basketId}/${openings.kind}`;
@@ -41,25 +40,16 @@ export function startOpeningCounter(pool: pg.Pool, logger: Logger): OpeningCount
     try {
       if (written.length > 0) await addOpenings(pool, written);
     } catch (error) {
-      logger.warn({ err: error }, 'openings of links were not written, will be tried again');
       for (const openings of written) add(openings);
+      throw error;
     }
-    if (!stopping) schedule();
   }
-  // Only once it has ended is the next write due: while Postgres is away none may pile up before the service's end.
-  function schedule() {
-    timer = setTimeout(() => {
-      writing = write();
-    }, writeEveryMs);
-  }
-  schedule();
+  const writing = runEvery(writeEveryMs, logger, failure, write);
   return {
     count: ({ shopId, basketId }, kind, at) => add({ shopId, basketId, kind, count: 1, firstAt: at, lastAt: at }),
     async stop() {
-      stopping = true;
-      clearTimeout(timer);
-      await writing;
-      await write();
+      await writing.stop();
+      await write().catch((error: unknown) => logger.warn({ err: error }, failure));
     },
   };
 }

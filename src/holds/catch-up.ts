@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { type Background, runEvery } from '../platform/background.ts';
 import { runAlone } from '../platform/postgres.ts';
 import type { Admission } from './admission.ts';
 import { type HeldBasket, toSettledHold } from './arbiter.ts';
@@ -9,36 +10,10 @@ import { readEventsToStop, tellOfChanges } from './store.ts';
 /** With what a round takes, less than the ten seconds after which the click must know. */
 const everyMs = 4000;
 
-/** Catches up in the background. `stop` waits for the round at work. */
-type CatchUp = { stop(): Promise<void> };
-
 /** Starts to catch up every four seconds. */
-export function startCatchUp(pool: pg.Pool, admission: Admission, logger: Logger): CatchUp {
-  let stopping = false;
-  let timer: NodeJS.Timeout | undefined;
-  let working = Promise.resolve();
-
-  async function round() {
-    try {
-      await catchUp(pool, admission);
-    } catch (error) {
-      logger.warn({ err: error }, 'redis was not told again of changes, will be tried again');
-    }
-    if (!stopping) schedule();
-  }
-  function schedule() {
-    timer = setTimeout(() => {
-      working = round();
-    }, everyMs);
-  }
-  schedule();
-  return {
-    async stop() {
-      stopping = true;
-      clearTimeout(timer);
-      await working;
-    },
-  };
+export function startCatchUp(pool: pg.Pool, admission: Admission, logger: Logger): Background {
+  const failure = 'redis was not told again of changes, will be tried again';
+  return runEvery(everyMs, logger, failure, () => catchUp(pool, admission));
 }
 
 /**

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { type Background, runEvery } from '../platform/background.ts';
 import { hasSqlState, sqlState } from '../platform/postgres.ts';
 import { type Admission, type BasketName, partitions } from './admission.ts';
 import { expireListed, listDue, readHeldBaskets } from './arbiter.ts';
@@ -9,9 +10,6 @@ import { liveStatuses } from './model.ts';
 const batchSize = 500;
 const tickMs = 500;
 const postgresOnlyEveryMs = 10_000;
-
-/** Expires baskets in the background. `stop` waits for the batch at work. */
-type Sweeper = { stop(): Promise<void> };
 
 /**
  * Starts the sweeper. Every half second it looks, partition by partition, at the baskets whose deadline in Redis has
@@ -23,40 +21,17 @@ export function startSweeper(
   admission: Admission,
   logger: Logger,
   alsoEvery10Seconds: () => Promise<void>,
-): Sweeper {
-  let stopping = false;
+): Background {
   let lastFullSweepMs = Number.NEGATIVE_INFINITY;
-  let timer: NodeJS.Timeout | undefined;
-  let working = Promise.resolve();
-
-  async function tick() {
-    try {
-      for (const partition of partitions) {
-        while (!stopping && (await sweepPartition(pool, admission, logger, partition)) === batchSize);
-      }
-      if (!stopping && performance.now() - lastFullSweepMs >= postgresOnlyEveryMs) {
-        lastFullSweepMs = performance.now();
-        while (!stopping && (await sweepPostgres(pool, admission, logger)) === batchSize);
-        await alsoEvery10Seconds();
-      }
-    } catch (error) {
-      logger.warn({ err: error }, 'sweep failed, will be tried again');
+  return runEvery(tickMs, logger, 'sweep failed, will be tried again', async (isStopping) => {
+    for (const partition of partitions) {
+      while (!isStopping() && (await sweepPartition(pool, admission, logger, partition)) === batchSize);
     }
-    if (!stopping) schedule();
-  }
-  function schedule() {
-    timer = setTimeout(() => {
-      working = tick();
-    }, tickMs);
-  }
-  schedule();
-  return {
-    async stop() {
-      stopping = true;
-      clearTimeout(timer);
-      await working;
-    },
-  };
+    if (isStopping() || performance.now() - lastFullSweepMs < postgresOnlyEveryMs) return;
+    lastFullSweepMs = performance.now();
+    while (!isStopping() && (await sweepPostgres(pool, admission, logger)) === batchSize);
+    await alsoEvery10Seconds();
+  });
 }
 
 /** Looks at the baskets of a partition whose deadline has passed; gives how many there were, at most a batch. */
