@@ -13,15 +13,7 @@ import {
   type StockLimit,
   takesOfRow,
 } from './model.ts';
-import { makeLimits, setLimits } from './stock.ts';
-
-/**
- * Locks the stock rows of a batch in the order of their ids. A statement of its own: the one that decides must begin
- * when the locks are had, since under load a single one was seen to decide on rows as they were when it began.
- */
-const lockSql = `
-SELECT FROM stock s WHERE (s.shop_id, s.stock_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
-ORDER BY s.shop_id, s.stock_id FOR UPDATE`;
+import { lockStockSql, makeLimits, setLimits, stockLockedFor } from './stock.ts';
 
 type Committed = {
   redis_epoch: number;
@@ -32,7 +24,7 @@ type Committed = {
 };
 
 /**
- * Decides and writes a batch of one or many creations, on stock rows that lockSql has locked.
+ * Decides and writes a batch of one or many creations, on stock rows that lockStockSql has locked.
  *
  * `verdict` asks whether everything fits and whether shop and catalogue are still what the creations were decided on.
  * Only if so is anything written, and stock is taken only for creations whose idempotency key was really inserted.
@@ -55,9 +47,7 @@ take AS (
   JOIN request r ON r.ordinal = t.ordinal
 ),
 locked AS MATERIALIZED (
-  SELECT s.shop_id, s.stock_id, s.capacity, s.held, s.sold, s.catalogue_version FROM stock s
-  WHERE (s.shop_id, s.stock_id) IN (SELECT shop_id, stock_id FROM take)
-  ORDER BY s.shop_id, s.stock_id FOR UPDATE
+  SELECT s.shop_id, s.stock_id, s.capacity, s.held, s.sold, s.catalogue_version FROM ${stockLockedFor('take')}
 ),
 verdict AS MATERIALIZED (
   SELECT
@@ -135,7 +125,7 @@ export async function commitCreations(
 ): Promise<CreationOutcome[]> {
   const takes = creations.flatMap(({ shopId, takes }) => takes.map(({ stockId }) => ({ shopId, stockId })));
   const limits = creations.flatMap(({ shopId, limits }) => limits.map((limit) => ({ shopId, ...limit })));
-  const lock = { text: lockSql, values: [takes.map(({ shopId }) => shopId), takes.map(({ stockId }) => stockId)] };
+  const lock = { text: lockStockSql, values: [takes.map(({ shopId }) => shopId), takes.map(({ stockId }) => stockId)] };
   const commit = { text: commitSql, values: parametersOf(creations) };
   const row =
     limits.length === 0

@@ -75,6 +75,24 @@ function namedStock(stockId: string): { itemId: string } | { poolId: string } | 
   return stockId.startsWith('pool:') ? { poolId: id } : { code: id };
 }
 
+/**
+ * The stock rows that `take`, a table of (shop_id, stock_id, …), names, as `s`, and locked in the order of their ids. Each
+ * is looked for by itself: of a table of a thousand rows Postgres would rather read all, for three of them.
+ */
+export function stockLockedFor(take: string): string {
+  return `(
+    SELECT shop_id, stock_id FROM ${take} GROUP BY 1, 2 ORDER BY shop_id COLLATE "C", stock_id COLLATE "C"
+  ) t, LATERAL (SELECT s.* FROM stock s WHERE s.shop_id = t.shop_id AND s.stock_id = t.stock_id FOR UPDATE) s`;
+}
+
+/**
+ * Locks stock rows, whose shops and ids are given as two arrays. A statement of its own: the one that decides must begin
+ * when the locks are had, since under load a single one was seen to decide on rows as they were when it began. They may
+ * be sent together.
+ */
+export const lockStockSql = `
+SELECT FROM ${stockLockedFor('unnest($1::text[], $2::text[]) AS take(shop_id, stock_id)')}`;
+
 /** What each move adds to held and to sold for a unit. */
 const moves = { release: [-1, 0], sell: [-1, 1], takeAndSell: [0, 1], restock: [0, -1] } as const;
 
@@ -92,22 +110,20 @@ export async function moveStock(tx: Queryable, holds: readonly Hold[], move: key
   if (takes.length === 0) return true;
   const shopIds = takes.map(({ shopId }) => shopId);
   const stockIds = takes.map(({ stockId }) => stockId);
-  // Sent together, but a statement each: the one that decides must begin when the locks are had.
   const [, { rows }] = await Promise.all([
-    tx.query(
-      `SELECT FROM stock s WHERE (s.shop_id, s.stock_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
-       ORDER BY s.shop_id, s.stock_id FOR UPDATE`,
-      [shopIds, stockIds],
-    ),
+    tx.query(lockStockSql, [shopIds, stockIds]),
     tx.query<{ moved: boolean }>(
       `WITH take AS (
          SELECT t.shop_id, t.stock_id, sum(t.quantity)::int AS quantity
          FROM unnest($1::text[], $2::text[], $3::int[]) AS t(shop_id, stock_id, quantity) GROUP BY 1, 2
        ),
+       locked AS MATERIALIZED (
+         SELECT s.shop_id, s.stock_id, s.capacity, s.held, s.sold FROM ${stockLockedFor('take')}
+       ),
        moved AS (
          UPDATE stock s SET held = s.held + $4::int * t.quantity, sold = s.sold + $5::int * t.quantity FROM take t
          WHERE s.shop_id = t.shop_id AND s.stock_id = t.stock_id AND NOT EXISTS (
-           SELECT FROM stock x JOIN take y ON x.shop_id = y.shop_id AND x.stock_id = y.stock_id
+           SELECT FROM locked x JOIN take y ON x.shop_id = y.shop_id AND x.stock_id = y.stock_id
            WHERE x.held + x.sold + ($4::int + $5::int) * y.quantity > x.capacity
          )
          RETURNING s.stock_id
