@@ -1,66 +1,42 @@
-import { parseArgs } from 'node:util';
 import { startProblem } from '../config.ts';
-import { runPrune } from './prune.ts';
-import { runReconcile } from './reconcile.ts';
-import { makeToken } from './token.ts';
+import { type Command, UsageError } from './command.ts';
+import { doctor } from './doctor/command.ts';
+import { prune } from './prune.ts';
+import { reconcile } from './reconcile.ts';
+import { token } from './token.ts';
+
+const commands = new Map<string, Command>(Object.entries({ doctor, reconcile, prune, token }));
 
 const usage = `npx basketlink <command>
 
-  reconcile           compares Redis with Postgres, and repairs Redis
-  reconcile --check   checks the books: stock against baskets, orders, outbox, Redis against Postgres; changes nothing
+  doctor      looks whether this service could run here, and says what to mend
+  reconcile   compares Redis with Postgres, and repairs Redis; with --check the books, changing nothing
+  prune       removes what came to nothing long ago
+  token       makes a JWT, for those without an issuer
 
-Both read DATABASE_URL and REDIS_URL, and exit with 1 when something differs.
-
-  prune --older-than-days <31 or more> [--dry-run]
-
-Removes what came to nothing so long ago: expired and cancelled baskets with all that is kept of them, idempotency keys and
-spent confirmation tokens. It reads DATABASE_URL; with --dry-run it only says how much it is.
-
-  token --shop <id> --scope "baskets:read baskets:write" [--partner <id>] [--sub <text>] [--ttl-seconds 3600]
-
-Prints a JWT, for those without an issuer. It reads JWT_SECRET, JWT_ISSUER and JWT_AUDIENCE.
+npx basketlink <command> --help says more of one. All take the variables of the environment that the service takes.
+Exit codes: 0 done, 1 something failed or is to be looked at, 2 the command was not called as it can be.
 `;
 
-const options = {
-  check: { type: 'boolean', default: false },
-  shop: { type: 'string' },
-  scope: { type: 'string' },
-  partner: { type: 'string' },
-  sub: { type: 'string' },
-  'ttl-seconds': { type: 'string' },
-  'older-than-days': { type: 'string' },
-  'dry-run': { type: 'boolean', default: false },
-  help: { type: 'boolean', short: 'h', default: false },
-} as const;
-
-async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({ allowPositionals: true, options });
-  const [command, ...others] = positionals;
-  const print = (line: string) => void process.stdout.write(`${line}\n`);
-  if (values.help) {
-    process.stdout.write(usage);
+async function main([name = '', ...args]: readonly string[]): Promise<number> {
+  const command = commands.get(name);
+  const wantsHelp = [name, ...args].some((word) => word === '--help' || word === '-h');
+  if (wantsHelp) {
+    process.stdout.write(command?.usage ?? usage);
     return 0;
   }
-  if (command === 'reconcile' && others.length === 0) return runReconcile(process.env, values.check, print);
-  if (command === 'prune' && others.length === 0) {
-    const { 'older-than-days': olderThanDays, 'dry-run': dryRun } = values;
-    await runPrune(process.env, { olderThanDays, dryRun }, print);
-    return 0;
+  if (command === undefined) {
+    process.stderr.write(`${name === '' ? '' : `There is no command "${name}".\n\n`}${usage}`);
+    return 2;
   }
-  if (command === 'token' && others.length === 0) {
-    print(await makeToken(process.env, { ...values, ttlSeconds: values['ttl-seconds'] }));
-    return 0;
+  try {
+    return await command.run(args, process.env, (line) => void process.stdout.write(`${line}\n`));
+  } catch (error) {
+    process.stderr.write(`${startProblem(error)}\n`);
+    if (!(error instanceof UsageError)) return 1;
+    process.stderr.write(`\n${command.usage}`);
+    return 2;
   }
-  process.stderr.write(usage);
-  return 2;
 }
 
-main().then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: unknown) => {
-    process.stderr.write(`${startProblem(error)}\n`);
-    process.exitCode = 1;
-  },
-);
+process.exitCode = await main(process.argv.slice(2));

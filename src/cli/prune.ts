@@ -9,28 +9,48 @@ import { openPostgres } from '../platform/postgres.ts';
 import { listShopIds } from '../shops/index.ts';
 import { removeDynamicPackages } from '../tebex/index.ts';
 import { changesKeptDays } from '../webhooks/index.ts';
+import { type Command, type Print, readArguments, UsageError } from './command.ts';
 
 const leastDays = changesKeptDays + 1;
 const mostDays = 36_500;
 const progressEveryMs = 5000;
 
+export const prune: Command = {
+  usage: `npx basketlink prune --older-than-days <${leastDays} or more> [--dry-run]
+
+Removes what came to nothing so long ago: expired and cancelled baskets with all that is kept of them, idempotency keys
+and spent confirmation tokens. With --dry-run it only says how much it is. May run beside the service.
+
+Reads DATABASE_URL. Exit codes: 0 done, 1 it could not go on (what is removed is removed), 2 no such number of days.
+`,
+  async run(args, environment, print) {
+    const { values } = readArguments(args, {
+      'older-than-days': { type: 'string' },
+      'dry-run': { type: 'boolean', default: false },
+    });
+    const { 'older-than-days': olderThanDays, 'dry-run': dryRun } = values;
+    await runPrune(environment, { olderThanDays, dryRun }, print);
+    return 0;
+  },
+};
+
 /**
  * `npx basketlink prune`: removes what is old, shop by shop, and prints how far it is and what it came to. It may run beside
  * the service and beside others of its kind: every batch is a transaction of its own, what is locked is left alone, and it
- * pauses for as long as it has worked. Broken off, it has done what it has done. Throws Error when `olderThanDays` is no
+ * pauses for as long as it has worked. Broken off, it has done what it has done. Throws UsageError when `olderThanDays` is no
  * number of days that may be.
  */
 export async function runPrune(
   environment: NodeJS.ProcessEnv,
   { olderThanDays, dryRun }: { olderThanDays: string | undefined; dryRun: boolean },
-  print: (line: string) => void,
+  print: Print,
 ): Promise<void> {
-  const { DATABASE_URL } = variablesOf(environment, ['DATABASE_URL']);
   const wanted = { olderThanDays: daysOf(olderThanDays), dryRun };
+  const { DATABASE_URL } = variablesOf(environment, ['DATABASE_URL']);
   const pool = openPostgres(DATABASE_URL, () => {});
   try {
     await assertMigrated(pool);
-    await prune(pool, wanted, print);
+    await pruneAll(pool, wanted, print);
   } finally {
     await pool.end();
   }
@@ -39,14 +59,14 @@ export async function runPrune(
 function daysOf(text: string | undefined): number {
   const days = Number(text);
   if (text !== undefined && /^\d+$/.test(text) && days >= leastDays && days <= mostDays) return days;
-  throw new Error(
+  throw new UsageError(
     `--older-than-days is not a number from ${leastDays} to ${mostDays}: changes are shown for ${changesKeptDays} days.`,
   );
 }
 
 type Wanted = { olderThanDays: number; dryRun: boolean };
 
-async function prune(pool: pg.Pool, wanted: Wanted, print: (line: string) => void): Promise<void> {
+async function pruneAll(pool: pg.Pool, wanted: Wanted, print: Print): Promise<void> {
   const counts = { baskets: 0, keys: 0, tokens: 0 };
   const soFar = () =>
     `${counts.baskets} baskets, ${counts.keys} idempotency keys, ${counts.tokens} spent confirmation tokens`;

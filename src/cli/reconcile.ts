@@ -1,11 +1,25 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { variablesOf } from '../config.ts';
-import { adoptEpoch, checkEpoch, holdMetrics, openAdmission, reconcile } from '../holds/index.ts';
+import { adoptEpoch, checkEpoch, holdMetrics, openAdmission, reconcile as reconcileRedis } from '../holds/index.ts';
 import { openLogger } from '../platform/logger.ts';
 import { openPostgres } from '../platform/postgres.ts';
 import { openRedis } from '../platform/redis.ts';
 import { auditPostgres, auditRedis } from './audit.ts';
+import { type Command, type Print, readArguments } from './command.ts';
+
+export const reconcile: Command = {
+  usage: `npx basketlink reconcile           compares Redis with Postgres, and repairs Redis
+npx basketlink reconcile --check   checks the books: stock against baskets, orders, outbox, Redis against Postgres;
+                                   changes nothing
+
+Reads DATABASE_URL and REDIS_URL. Exit codes: 0 nothing differs, 1 something does or did, or could not be compared.
+`,
+  async run(args, environment, print) {
+    const { values } = readArguments(args, { check: { type: 'boolean', default: false } });
+    return runReconcile(environment, values.check, print);
+  },
+};
 
 const redisWithinMs = 3000;
 const askAgainMs = 50;
@@ -17,7 +31,7 @@ const askAgainMs = 50;
 export async function runReconcile(
   environment: NodeJS.ProcessEnv,
   check: boolean,
-  print: (line: string) => void,
+  print: Print,
   redisKeyPrefix = '',
 ): Promise<number> {
   const { DATABASE_URL, REDIS_URL } = variablesOf(environment, ['DATABASE_URL', 'REDIS_URL']);
@@ -36,7 +50,7 @@ export async function runReconcile(
       return 1;
     }
     if (found === 'rebuilt') print('Redis was not what Postgres knew of it, and was built anew.');
-    const reconciled = await reconcile(deps, 'all');
+    const reconciled = await reconcileRedis(deps, 'all');
     if (reconciled === null) {
       print('Another replica is reconciling at this moment.');
       return 1;
@@ -51,10 +65,7 @@ export async function runReconcile(
   }
 }
 
-async function printDifferences(
-  deps: Parameters<typeof auditRedis>[0],
-  print: (line: string) => void,
-): Promise<number> {
+async function printDifferences(deps: Parameters<typeof auditRedis>[0], print: Print): Promise<number> {
   const findings = await auditPostgres(deps.pool);
   const standing = await adoptEpoch(deps);
   const ofRedis = standing === 'current' ? await auditRedis(deps) : null;

@@ -9,6 +9,9 @@ export type Queryable = Pick<pg.ClientBase, 'query'>;
 // Counters and versions are bigint in SQL and stay far below 2^53.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 
+/** How many connections a process opens at most. */
+export const poolSize = 20;
+
 /**
  * Opens the pool. Every wait is bounded: for a connection 1.5 s, for a lock 2 s, for a statement 4 s, so that a caller
  * is answered within its 5 s whatever Postgres does. Behind PgBouncer in transaction mode these settings belong on the
@@ -17,7 +20,7 @@ pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 export function openPostgres(databaseUrl: string, onError: (error: Error) => void): pg.Pool {
   const pool = new pg.Pool({
     connectionString: databaseUrl,
-    max: 20,
+    max: poolSize,
     connectionTimeoutMillis: 1500,
     idleTimeoutMillis: 30_000,
     statement_timeout: 4000,
@@ -52,17 +55,21 @@ function nameOf(text: string): string | undefined {
 /**
  * Has a connection name its statements that have parameters, so that Postgres parses and plans each of them once.
  * Behind a pooler none is named: there the next transaction may be on another connection, which does not know the name.
- * A pooler is told by the process that it makes up, since it stands for many.
  */
 async function nameStatements(client: pg.ClientBase): Promise<void> {
-  const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
-  if (rows[0]?.pid !== Reflect.get(client, 'processID')) return;
+  if (await isBehindPooler(client)) return;
   const query = client.query.bind(client) as (text: unknown, values: unknown, callback: unknown) => unknown;
   const queryNamed = (text: unknown, values: unknown, callback: unknown) =>
     typeof text === 'string' && Array.isArray(values) && values.length > 0
       ? query({ name: nameOf(text), text, values }, callback, undefined)
       : query(text, values, callback);
   client.query = queryNamed as typeof client.query;
+}
+
+/** Whether a pooler stands between, told by the process that it makes up, since it stands for many. */
+export async function isBehindPooler(client: pg.ClientBase): Promise<boolean> {
+  const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  return rows[0]?.pid !== Reflect.get(client, 'processID');
 }
 
 /** SQLSTATEs that callers tell apart. Source: PostgreSQL manual, appendix A. */
