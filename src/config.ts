@@ -180,6 +180,16 @@ export function variablesOf<Name extends VariableName, Optional extends Variable
   return values as Record<Name, string> & Partial<Record<Optional, string>>;
 }
 
+/** The pairs of LINK_KEYS or DATA_KEYS alone. Throws ConfigError when they are missing or do not fit. */
+export function namedSecretsOf(environment: NodeJS.ProcessEnv, name: 'LINK_KEYS' | 'DATA_KEYS'): NamedSecret[] {
+  const list = variablesOf(environment, [name])[name];
+  const problems: string[] = [];
+  const keys = parseKeys(name, list, problems);
+  if (keys.length === 0) problems.push(`${name} does not fit: ${environmentSchema.properties[name].description}`);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return keys;
+}
+
 /** What keeps a process from starting, in words; a refused connection has only a code. */
 export function startProblem(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

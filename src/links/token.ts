@@ -1,4 +1,4 @@
-import { type Keyring, signToken, verifyToken } from '../platform/crypto.ts';
+import { type Keyring, signToken, splitToken, verifyToken } from '../platform/crypto.ts';
 import { idFromBytes, idToBytes } from '../platform/ids.ts';
 
 /**
@@ -25,7 +25,16 @@ export function writeStartToken(keyring: Keyring, link: StartLink, kid?: string)
 /** What a token says, or null for anything that these keys did not sign as a start link. */
 export function readStartToken(keyring: Keyring, token: string): StartLink | null {
   const payload = verifyToken(keyring, payloadBytes, token);
-  if (payload === null) return null;
+  return payload && readPayload(payload);
+}
+
+/** What a token says and the key that it names, with nothing proven; null for what has not the form of a start link. */
+export function readUnproven(token: string): { kid: string; link: StartLink } | null {
+  const split = splitToken(payloadBytes, token);
+  return split && { kid: split.kid, link: readPayload(split.payload) };
+}
+
+function readPayload(payload: Buffer): StartLink {
   return {
     shopNumber: payload.readUInt32BE(0),
     basketId: idFromBytes('bkt', payload.subarray(4, 20)),

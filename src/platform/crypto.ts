@@ -64,6 +64,17 @@ export function verifyToken(keyring: Keyring, payloadBytes: number | 'any', toke
   return matches && key ? head.subarray(2 + kidLength) : null;
 }
 
+/**
+ * The key that a token names and the payload of so many bytes that it carries, with nothing proven: for people who look
+ * at one. Null for what is no such token.
+ */
+export function splitToken(payloadBytes: number, token: string): { kid: string; payload: Buffer } | null {
+  const bytes = Buffer.from(token, 'base64url');
+  const payloadAt = 2 + (bytes[1] ?? 0);
+  if (bytes[0] !== formatVersion || bytes.length !== payloadAt + payloadBytes + tagBytes) return null;
+  return { kid: bytes.toString('latin1', 2, payloadAt), payload: bytes.subarray(payloadAt, payloadAt + payloadBytes) };
+}
+
 /** The purpose of the keys that secrets are stored under. */
 export const sealPurpose = 'sealed';
 
