@@ -35,6 +35,7 @@ export {
   type WrittenLine,
 } from './model.ts';
 export { type OpeningCounter, startOpeningCounter } from './openings.ts';
+export { countOutOfDateLinks, raiseEpoch } from './restored/store.ts';
 export { pruneBaskets } from './retention/prune.ts';
 export {
   answerChange,

@@ -28,4 +28,5 @@ export {
   readAvailable,
   stockKeeper,
 } from './stock.ts';
+export { forgetRedis } from './store.ts';
 export { startSweeper } from './sweeper.ts';

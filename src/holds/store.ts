@@ -45,6 +45,14 @@ export async function raiseRedisEpoch(
   return onlyRow(rows);
 }
 
+/** Forgets which Redis there was and what it was told, so that whichever is found next is built anew. */
+export async function forgetRedis(db: Queryable): Promise<void> {
+  await db.query(
+    `UPDATE service_state SET redis_servers = NULL, redis_former = '{}', redis_told = NULL,
+       redis_ticked_at = '-infinity'`,
+  );
+}
+
 /** Counts a comparison of Redis with Postgres, and gives its number. */
 export async function countComparison(db: Queryable): Promise<number> {
   const { rows } = await db.query<{ tick: number }>(

@@ -201,6 +201,11 @@ export async function runAlone<T>(pool: pg.Pool, name: string, work: () => Promi
   });
 }
 
+/** Lets the statements of a transaction take as long as they need: for commands that nobody waits for an answer of. */
+export async function waitForLong(tx: Queryable): Promise<void> {
+  await tx.query('SET LOCAL statement_timeout = 0');
+}
+
 /**
  * Reads a query's rows page by page in the caller's transaction, so that a large answer is never in memory as a whole.
  * Ends early, and gives false, when `work` does.

@@ -10,7 +10,7 @@ import type { Keyring } from '../../platform/crypto.ts';
 import { bodyOf, type RenderBasket } from '../delivery/message.ts';
 import { sentTypes } from '../model.ts';
 import { pack, unpack } from '../snapshots.ts';
-import { beginning, type Position, readChanges } from './store.ts';
+import { beginning, type Position, readChanges, readEpoch } from './store.ts';
 
 const changeTypes: string[] = [...sentTypes, 'webhook.disabled'];
 const ofBaskets = changeTypes.filter((type) => type.startsWith('basket.'));
@@ -68,7 +68,10 @@ export function changeRoutes(
       const types = typesOf(request.query.types);
       if (isRefusal(types)) return sendProblem(reply, types);
       // Not of certain types: a place in the feed is one whoever looks at what.
-      const list = ['changes', shopId, partner ?? ''];
+      const epoch = await readEpoch(pool);
+      // A place in what a restored backup has lost is none in what came instead. In the first epoch it is not said, as it
+      // was not before there could be another.
+      const list = ['changes', shopId, partner ?? '', ...(epoch === 1 ? [] : [String(epoch)])];
       const position = after === undefined ? [] : readCursor(cursorKeys, list, after);
       if (isRefusal(position)) return sendProblem(reply, position);
       const { changes, next } = await readChanges(pool, { shopId, partner, types }, placeOf(position), limit);

@@ -61,3 +61,11 @@ export async function readChanges(
   const further = await readChanges(db, { shopId, partner, types }, next, limit - changes.length);
   return { changes: [...changes, ...further.changes], next: further.next };
 }
+
+/** How often the service came back from a backup, counted from 1. */
+export async function readEpoch(db: Queryable): Promise<number> {
+  const { rows } = await db.query<{ epoch: number }>('SELECT epoch FROM service_state');
+  const [row] = rows;
+  if (row === undefined) throw new Error('service_state has no row');
+  return row.epoch;
+}
