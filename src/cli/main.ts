@@ -5,13 +5,15 @@ import { link } from './link.ts';
 import { prune } from './prune.ts';
 import { reconcile } from './reconcile.ts';
 import { restored } from './restored.ts';
+import { shop } from './shop.ts';
 import { token } from './token.ts';
 
-const commands = new Map<string, Command>(Object.entries({ doctor, link, reconcile, restored, prune, token }));
+const commands = new Map<string, Command>(Object.entries({ doctor, shop, link, reconcile, restored, prune, token }));
 
 const usage = `npx basketlink <command>
 
   doctor      looks whether this service could run here, and says what to mend
+  shop        creates a shop, or shows it
   link        inspects a start link: what it says, and how a click would be answered now
   reconcile   compares Redis with Postgres, and repairs Redis; with --check the books, changing nothing
   restored    is run once after Postgres came back from a backup

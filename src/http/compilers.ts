@@ -6,6 +6,9 @@ import {
   SerializerSelector,
 } from '@fastify/fast-json-stringify-compiler';
 
+/** How Ajv checks: nothing is coerced or dropped, what is left out gets its default. */
+export const strictly = { coerceTypes: false, removeAdditional: false, useDefaults: true, allErrors: false } as const;
+
 /**
  * Fastify's compilers of schemas, but for when they compile: each schema once, when it is first used. Compiling them all
  * took most of the time of a start, and a replica that is started under load should serve soon.

@@ -9,7 +9,7 @@ import Fastify, {
 } from 'fastify';
 import type { Config } from '../config.ts';
 import { refuse } from '../errors.ts';
-import { lateCompilers } from './compilers.ts';
+import { lateCompilers, strictly } from './compilers.ts';
 import { RefusalError, refusalOf, sendParserProblem, sendProblem } from './problems.ts';
 import { strict } from './schema.ts';
 
@@ -47,7 +47,7 @@ export function makeFastify(
     // No shorter than a path can be: an over-long token is an invalid link, an over-long id an unknown one.
     routerOptions: { maxParamLength: headerBytes },
     schemaController: { compilersFactory: lateCompilers() },
-    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: true, allErrors: false } },
+    ajv: { customOptions: strictly },
     clientErrorHandler: (error, socket) => sendParserProblem(error, socket, config.publicUrl),
     frameworkErrors: (error, request, reply) => {
       sendProblem(reply.header('x-request-id', request.id), refusalOf(error));

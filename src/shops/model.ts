@@ -112,3 +112,9 @@ export type Shop = Settings & {
   createdAt: Date;
   updatedAt: Date;
 };
+
+/** A shop as the API shows it. */
+export function toShopAnswer(shop: Shop): Static<typeof ShopAnswer> {
+  const { shopNumber, version, sealedLaravelKeys, createdAt, updatedAt, ...shown } = shop;
+  return { ...shown, createdAt: createdAt.toISOString(), updatedAt: updatedAt.toISOString() };
+}

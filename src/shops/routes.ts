@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { type Static, Type } from '@sinclair/typebox';
 import type { FastifyRequest } from 'fastify';
 import type pg from 'pg';
@@ -9,9 +8,10 @@ import { schemaRefusal, sendProblem } from '../http/problems.ts';
 import { Id, mergePatchOf, problemResponses, Shared } from '../http/schema.ts';
 import { type Keyring, seal } from '../platform/crypto.ts';
 import { withTransaction } from '../platform/postgres.ts';
-import { LaravelKeysBody, type Shop, ShopAnswer, ShopSettings } from './model.ts';
+import { LaravelKeysBody, type Shop, ShopAnswer, ShopSettings, toShopAnswer } from './model.ts';
 import { completeSettings, mayManage, mergePatch, notIgnorable } from './rules.ts';
 import { putLaravelKeys, putShop, readShop, type ShopCache } from './store.ts';
+import { writeShop } from './write.ts';
 
 const access = { scopes: ['platform', 'shop:write'] } as const;
 const params = Type.Object({ shopId: Id });
@@ -49,11 +49,10 @@ export function shopRoutes(
     async (request, reply) => {
       const { shopId } = request.params;
       if (!mayManage(callerOfRequest(request), shopId)) return sendProblem(reply, refuse('not_found'));
-      const settings = completeSettings(request.body);
-      if (isRefusal(settings)) return sendProblem(reply, settings);
-      const shop = await putShop(pool, shopId, settings, randomBytes(20).toString('hex'));
+      const shop = await writeShop(pool, shopId, request.body);
+      if (isRefusal(shop)) return sendProblem(reply, shop);
       shops.forget(shopId);
-      return reply.send(toAnswer(shop));
+      return reply.send(toShopAnswer(shop));
     },
   );
 
@@ -83,7 +82,7 @@ export function shopRoutes(
       });
       if (isRefusal(result)) return sendProblem(reply, result);
       shops.forget(shopId);
-      return reply.send(toAnswer(result));
+      return reply.send(toShopAnswer(result));
     },
   );
 
@@ -96,7 +95,7 @@ export function shopRoutes(
     async (request, reply) => {
       const { shopId } = request.params;
       const shop = mayManage(callerOfRequest(request), shopId) ? await readShop(pool, shopId) : null;
-      return shop ? reply.send(toAnswer(shop)) : sendProblem(reply, refuse('not_found'));
+      return shop ? reply.send(toShopAnswer(shop)) : sendProblem(reply, refuse('not_found'));
     },
   );
 
@@ -136,9 +135,4 @@ export function shopRoutes(
 function settingsOf(shop: Shop): Record<string, unknown> {
   const { shopId, shopNumber, version, publicToken, sealedLaravelKeys, createdAt, updatedAt, ...settings } = shop;
   return settings;
-}
-
-function toAnswer(shop: Shop): Static<typeof ShopAnswer> {
-  const { shopNumber, version, sealedLaravelKeys, createdAt, updatedAt, ...shown } = shop;
-  return { ...shown, createdAt: createdAt.toISOString(), updatedAt: updatedAt.toISOString() };
 }
