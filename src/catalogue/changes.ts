@@ -67,7 +67,7 @@ export async function changeEvent(
  * `capacity_below_committed`, `package_id_used`, and those of `change`.
  */
 export async function changeItems(
-  deps: CatalogueDeps,
+  deps: Pick<CatalogueDeps, 'pool' | 'stock'>,
   shopId: string,
   itemIds: readonly string[],
   change: (items: Map<string, WrittenItem>) => Map<string, WrittenItem> | Refusal,

@@ -1,4 +1,4 @@
-export { changeItemsIn } from './changes.ts';
+export { changeItems, changeItemsIn } from './changes.ts';
 export {
   type CodeType,
   type CodeWithTerms,
@@ -10,7 +10,17 @@ export {
 export { readCodes } from './codes/store.ts';
 export { type GiftCard, plainNumber, stockIdOfCard } from './gift-cards/model.ts';
 export { addEntries, findCard, readGivenBack } from './gift-cards/store.ts';
-export type { Availability, Item, Pool, SellableItem, ShopEvent, StockKeeper, WrittenItem } from './model.ts';
+export {
+  type Availability,
+  type Item,
+  ItemBody,
+  type Pool,
+  type SellableItem,
+  type ShopEvent,
+  type StockKeeper,
+  toItemAnswer,
+  type WrittenItem,
+} from './model.ts';
 export { catalogueRoutes } from './routes.ts';
 export {
   eventsToEnd,

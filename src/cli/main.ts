@@ -1,48 +1,8 @@
-import { startProblem } from '../config.ts';
-import { type Command, UsageError } from './command.ts';
-import { doctor } from './doctor/command.ts';
-import { link } from './link.ts';
-import { prune } from './prune.ts';
-import { reconcile } from './reconcile.ts';
-import { restored } from './restored.ts';
-import { shop } from './shop.ts';
-import { token } from './token.ts';
+import { callCommand } from './commands.ts';
 
-const commands = new Map<string, Command>(Object.entries({ doctor, shop, link, reconcile, restored, prune, token }));
-
-const usage = `npx basketlink <command>
-
-  doctor      looks whether this service could run here, and says what to mend
-  shop        creates a shop, or shows it
-  link        inspects a start link: what it says, and how a click would be answered now
-  reconcile   compares Redis with Postgres, and repairs Redis; with --check the books, changing nothing
-  restored    is run once after Postgres came back from a backup
-  prune       removes what came to nothing long ago
-  token       makes a JWT, for those without an issuer
-
-npx basketlink <command> --help says more of one. All take the variables of the environment that the service takes.
-Exit codes: 0 done, 1 something failed or is to be looked at, 2 the command was not called as it can be.
-`;
-
-async function main([name = '', ...args]: readonly string[]): Promise<number> {
-  const command = commands.get(name);
-  const wantsHelp = [name, ...args].some((word) => word === '--help' || word === '-h');
-  if (wantsHelp) {
-    process.stdout.write(command?.usage ?? usage);
-    return 0;
-  }
-  if (command === undefined) {
-    process.stderr.write(`${name === '' ? '' : `There is no command "${name}".\n\n`}${usage}`);
-    return 2;
-  }
-  try {
-    return await command.run(args, process.env, (line) => void process.stdout.write(`${line}\n`));
-  } catch (error) {
-    process.stderr.write(`${startProblem(error)}\n`);
-    if (!(error instanceof UsageError)) return 1;
-    process.stderr.write(`\n${command.usage}`);
-    return 2;
-  }
-}
-
-process.exitCode = await main(process.argv.slice(2));
+process.exitCode = await callCommand(
+  process.argv.slice(2),
+  process.env,
+  (text) => void process.stdout.write(text),
+  (text) => void process.stderr.write(text),
+);
