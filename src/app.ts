@@ -17,6 +17,7 @@ import { type Admission, endBasketsOfEvent, type Keeper, openCommitQueue, stockK
 import { bearerAccess } from './http/access.ts';
 import type { Api } from './http/api.ts';
 import { sessionCors } from './http/cors.ts';
+import { docsPage } from './http/docs-page.ts';
 import { fingerprintBodies } from './http/idempotency.ts';
 import { strictJson } from './http/json.ts';
 import { openJwks } from './http/jwks.ts';
@@ -103,6 +104,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   sessionCors(app, async (shopId) => frontendOrigins(await shops.get(shopId)));
   await shedUnderPressure(app, config);
   await openApi(app);
+  await docsPage(app);
   wakeAfterChanges(app, resources.wakeRelay);
   probes(app, resources);
 

@@ -15,7 +15,7 @@ t.test('a method that a path does not have is a 405 that names those it has, and
     path: path.replace('{id}', id).replace('{lineId}', '1').replace('{shopId}', 'roxy').replace('{eventId}', 'evt-1'),
     methods: Object.keys(methods).map((method) => method.toUpperCase()),
   }));
-  const unlisted = ['/health/live', '/health/ready', '/openapi.json', '/problems/not_found'];
+  const unlisted = ['/health/live', '/health/ready', '/openapi.json', '/docs', '/docs/', '/problems/not_found'];
   const before = await contentsOf(shop.service.pool);
   for (const { path, methods } of [...documented, ...unlisted.map((path) => ({ path, methods: ['GET'] }))]) {
     const refused = asked.filter((method) => !methods.includes(method));
@@ -43,7 +43,14 @@ t.test('HEAD is GET without the body, and neither it nor OPTIONS has an effect',
     .filter(([, methods]) => 'get' in methods)
     .map(([path]) => path.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? `no value for ${name}`));
   t.ok(documented.length >= 10, 'there are routes');
-  const unlisted = ['/v1/baskets/unknown', '/b/unknown', '/openapi.json', '/problems/not_found', '/health/ready'];
+  const unlisted = [
+    '/v1/baskets/unknown',
+    '/b/unknown',
+    '/openapi.json',
+    '/docs',
+    '/problems/not_found',
+    '/health/ready',
+  ];
   const paths = [...documented, ...unlisted];
   const before = await contentsOf(shop.service.pool);
   for (const path of paths) {
