@@ -1,7 +1,6 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { transform } from 'esbuild';
+import { build } from 'esbuild';
 import { fromRunner } from './service.ts';
 
 /**
@@ -9,13 +8,18 @@ import { fromRunner } from './service.ts';
  * exports. `environment` is what it finds in `process.env`.
  */
 export async function importExample<Module>(name: string, environment: Record<string, string>): Promise<Module> {
-  const source = await readFile(fileURLToPath(new URL(`../../examples/${name}.ts`, import.meta.url)), 'utf8');
-  const { code } = await transform(source, { loader: 'ts', format: 'esm' });
   // Beside the compiled package, where its own name leads to it.
-  const directory = join(fromRunner('TEST_COMPILED'), 'examples');
-  await mkdir(directory, { recursive: true });
-  const file = join(directory, `${name}.js`);
-  await writeFile(file, code);
+  const file = join(fromRunner('TEST_COMPILED'), `examples/${name}.js`);
+  await build({
+    entryPoints: [fileURLToPath(new URL(`../../examples/${name}.ts`, import.meta.url))],
+    outfile: file,
+    bundle: true,
+    format: 'esm',
+    packages: 'external',
+    // It would follow tsconfig.json from basketlink/… into src/.
+    tsconfigRaw: {},
+    logLevel: 'silent',
+  });
   Object.assign(process.env, environment);
   return import(pathToFileURL(file).href);
 }
