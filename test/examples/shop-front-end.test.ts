@@ -1,4 +1,7 @@
-import t from 'tap';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import t, { type Test } from 'tap';
+import type * as ShopExpress from '../../examples/shop-express.ts';
 import type * as ShopFastify from '../../examples/shop-fastify.ts';
 import type * as ShopFrontEnd from '../../examples/shop-front-end.ts';
 import { importExample } from '../support/example.ts';
@@ -36,25 +39,43 @@ t.test(
   },
 );
 
-t.test(
-  'with Fastify, who follows a link comes to the basket page once, and HEAD does not use the token up',
-  async (t) => {
-    const shop = await openShop(t);
-    const { openShopServer } = await importExample<typeof ShopFastify>('shop-fastify', {
-      BASKETLINK_URL: shop.service.url,
-      BASKETLINK_TOKEN: await mintToken({ shop: shop.shopId, scope: 'confirmations:redeem' }),
-    });
+/** The servers of the examples, each listening at the address that it gives. */
+const servers = {
+  async Fastify(t: Test, environment: Record<string, string>) {
+    const { openShopServer } = await importExample<typeof ShopFastify>('shop-fastify', environment);
     const server = openShopServer('https://tickets.roxy.example');
     t.teardown(() => server.close());
-    const origin = await server.listen({ port: 0, host: '127.0.0.1' });
-    const { basketUrl } = shopSettings.frontend;
-
-    const { startBasketUrl } = await createBasket(shop);
-    const address = `${origin}/basket/confirm?token=${await pressLink(startBasketUrl)}&utm_source=mail`;
-    t.match(await visit(address, undefined, 'HEAD'), { status: 404 });
-    const arrived = await visit(address);
-    t.match(arrived, { status: 303, headers: { location: basketUrl, 'referrer-policy': 'no-referrer' } });
-    t.match(arrived.headers['set-cookie'], [/^__Host-session=[\w-]{36}; Path=\/; Secure; HttpOnly; SameSite=Lax$/]);
-    t.match(await visit(address), { status: 303, headers: { location: /error=confirmation_used/ } });
+    return server.listen({ port: 0, host: '127.0.0.1' });
   },
-);
+  async Express(t: Test, environment: Record<string, string>) {
+    const { openShopApp } = await importExample<typeof ShopExpress>('shop-express', environment);
+    const server = createServer(openShopApp('https://tickets.roxy.example')).listen(0, '127.0.0.1');
+    t.teardown(() => server.close());
+    await once(server, 'listening');
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('it listens on no port');
+    return `http://127.0.0.1:${address.port}`;
+  },
+};
+
+for (const [name, listen] of Object.entries(servers)) {
+  t.test(
+    `with ${name}, who follows a link comes to the basket page once, and HEAD leaves the token alone`,
+    async (t) => {
+      const shop = await openShop(t);
+      const origin = await listen(t, {
+        BASKETLINK_URL: shop.service.url,
+        BASKETLINK_TOKEN: await mintToken({ shop: shop.shopId, scope: 'confirmations:redeem' }),
+      });
+      const { basketUrl } = shopSettings.frontend;
+
+      const { startBasketUrl } = await createBasket(shop);
+      const address = `${origin}/basket/confirm?token=${await pressLink(startBasketUrl)}&utm_source=mail`;
+      t.match((await visit(address, undefined, 'HEAD')).status, /^40[45]$/);
+      const arrived = await visit(address);
+      t.match(arrived, { status: 303, headers: { location: basketUrl, 'referrer-policy': 'no-referrer' } });
+      t.match(arrived.headers['set-cookie'], [/^__Host-session=[\w-]{36}; Path=\/; Secure; HttpOnly; SameSite=Lax$/]);
+      t.match(await visit(address), { status: 303, headers: { location: /error=confirmation_used/ } });
+    },
+  );
+}
