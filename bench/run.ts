@@ -2,7 +2,7 @@ import pg from 'pg';
 import { cpuMsOf } from './cpu.ts';
 import type { Generator, Load, Seen } from './generators/generator.ts';
 import { type Server, startFloor, startService } from './processes.ts';
-import type { Scenario } from './scenarios/scenario.ts';
+import { manyConnections, type Scenario } from './scenarios/scenario.ts';
 import { openShop } from './scenarios/shop.ts';
 import { asRedis, createDatabase, infoOfRedis, pidOfPostgres } from './servers.ts';
 import { median, percentileMs } from './statistics.ts';
@@ -71,17 +71,23 @@ export async function runScenario(bench: Bench, scenario: Scenario): Promise<Res
       postgres: await pidOfPostgres(postgresUrl),
       redis: Number(await infoOfRedis(redisUrl, 'process_id')),
     };
-    const measure = async (server: Server, loadFor: (count: number) => Promise<Load>, seconds: number) => {
-      const load = await loadFor(seconds * bench.oncePerSecond + scenario.connections);
-      return measureLoad(bench, { server, ...pids }, load, scenario.connections, seconds);
+    const measure = async (
+      server: Server,
+      loadFor: (count: number) => Promise<Load>,
+      seconds: number,
+      connections = scenario.connections,
+    ) => {
+      const load = await loadFor(seconds * bench.oncePerSecond + connections);
+      return measureLoad(bench, { server, ...pids }, load, connections, seconds);
     };
-    const measureOurs = (seconds: number) => measure(service, (count) => scenario.ours(shop, count), seconds);
-    const measureFloor = (seconds: number) =>
-      measure(floor, (count) => scenario.floors(shop, count, database), seconds);
+    const measureOurs = (seconds: number, connections?: number) =>
+      measure(service, (count) => scenario.ours(shop, count), seconds, connections);
+    const measureFloor = (seconds: number, connections?: number) =>
+      measure(floor, (count) => scenario.floors(shop, count, database), seconds, connections);
 
     if (bench.warmUpSeconds > 0) {
-      await measureOurs(bench.warmUpSeconds);
-      await measureFloor(bench.warmUpSeconds);
+      await measureOurs(bench.warmUpSeconds, manyConnections);
+      await measureFloor(bench.warmUpSeconds, manyConnections);
     }
     const rounds: Round[] = [];
     for (let round = 1; round <= bench.rounds; round += 1) {

@@ -75,8 +75,8 @@ t.test('where no transaction begins, nothing runs that was to come after its fir
   t.teardown(() => unsound.end());
   unsound.on('connect', (client) => {
     const query = client.query.bind(client) as (...all: unknown[]) => unknown;
-    const queryUnsound = (text: unknown, ...rest: unknown[]) =>
-      query(text === 'BEGIN' ? 'BEGIN nothing' : text, ...rest);
+    const queryUnsound = (text: string, ...rest: unknown[]) =>
+      query(text.startsWith('BEGIN') ? 'BEGIN nothing' : text, ...rest);
     client.query = queryUnsound as typeof client.query;
   });
   const work = async (tx: Queryable) => {
