@@ -7,6 +7,7 @@ import { activate, complete, createBasket, openBasket } from '../support/journey
 import { startReceiver } from '../support/receiver.ts';
 import { closedRedisUrl } from '../support/redis.ts';
 import { differsForLong } from '../support/redis-copy.ts';
+import { startTestService } from '../support/service.ts';
 import { openShop } from '../support/shop.ts';
 import { until } from '../support/until.ts';
 
@@ -122,14 +123,16 @@ t.test(
     // Shown to no webhook yet, as a change that was committed at the last moment before the dump.
     const client = await pool.connect();
     await client.query('BEGIN');
-    await client.query('LOCK TABLE deliveries IN EXCLUSIVE MODE');
+    await client.query('LOCK TABLE webhooks IN EXCLUSIVE MODE');
     const unseen = await createBasket(shop);
+    await shop.service.stop();
     // What was dumped elsewhere names transactions that are far ahead of this server's.
     const ahead = 1_000_000_000;
     await client.query(`UPDATE outbox SET xact = (xact::text::bigint + ${ahead})::text::xid8`);
     await client.query(
-      `UPDATE webhooks SET seen = format('%s:%s:', pg_snapshot_xmin(seen)::text::bigint + ${ahead},
-       pg_snapshot_xmin(seen)::text::bigint + ${ahead})::pg_snapshot`,
+      `UPDATE webhooks SET seen = format('%s:%s:%s', pg_snapshot_xmin(seen)::text::bigint + ${ahead},
+         pg_snapshot_xmax(seen)::text::bigint + ${ahead},
+         (SELECT string_agg((xact::text::bigint + ${ahead})::text, ',') FROM pg_snapshot_xip(seen) AS xact))::pg_snapshot`,
     );
     await client.query('DELETE FROM deliveries');
     await client.query('COMMIT');
@@ -138,6 +141,7 @@ t.test(
     const environment = { DATABASE_URL: config.databaseUrl, REDIS_URL: config.redisUrl };
     const done = await restore(environment, true, redisKeyPrefix);
     t.match(done, { code: 0, text: /This is a dump of another server: \d+ changes and 1 webhooks were numbered anew/ });
+    const started = await startTestService(t, config, redisKeyPrefix);
     const next = await createBasket(shop);
     await until('the webhook is told of what came next', withinMs, async () => told(next.id) === 1);
     await until('and of what it was owed', withinMs, async () => told(unseen.id) === 1);
@@ -148,6 +152,7 @@ t.test(
       [before.id, unseen.id, next.id],
     );
     t.same((await readFeed(nextAfter)).body.data, []);
+    await started.stop();
     t.match(await restore(environment, true, redisKeyPrefix), { code: 0, text: /go on as they are numbered/ });
   },
 );
