@@ -124,7 +124,7 @@ export async function moveStock(tx: Queryable, holds: readonly Hold[], move: key
          UPDATE stock s SET held = s.held + $4::int * t.quantity, sold = s.sold + $5::int * t.quantity FROM take t
          WHERE s.shop_id = t.shop_id AND s.stock_id = t.stock_id AND NOT EXISTS (
            SELECT FROM locked x JOIN take y ON x.shop_id = y.shop_id AND x.stock_id = y.stock_id
-           WHERE x.held + x.sold + ($4::int + $5::int) * y.quantity > x.capacity
+           WHERE $4::int + $5::int > 0 AND x.held + x.sold + ($4::int + $5::int) * y.quantity > x.capacity
          )
          RETURNING s.stock_id
        )
