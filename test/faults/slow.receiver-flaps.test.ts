@@ -67,7 +67,11 @@ fault({
 
     const violations: string[] = [];
     await until('every change is taken', withinMs, async () => {
-      await pool.query(`UPDATE deliveries SET next_try_at = now() WHERE status = 'pending' AND next_try_at > now()`);
+      // Those that a relay has taken meanwhile are left to it: waiting for them, the two could wait for each other.
+      await pool.query(
+        `UPDATE deliveries SET next_try_at = now() WHERE delivery_id IN (
+           SELECT delivery_id FROM deliveries WHERE status = 'pending' AND next_try_at > now() FOR UPDATE SKIP LOCKED)`,
+      );
       const { rows } = await pool.query<{ open: number }>(
         `SELECT (SELECT count(*) FROM baskets WHERE status = 'open')
            + (SELECT count(*) FROM deliveries WHERE status = 'pending') AS open`,
