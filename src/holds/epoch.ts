@@ -121,7 +121,7 @@ async function rebuild(deps: KeeperDeps, seen: readonly PartitionIdentity[]): Pr
     (rows) => tell(() => admission.load(rows)),
     (baskets) => {
       holds += baskets.length;
-      return tell(() => admission.settle(baskets.map(toSettledHold)));
+      return tell(() => admission.fill(baskets.map(toSettledHold)));
     },
   );
   const stopped = complete && (await admission.stopEvents(await readEventsToStop(pool)));

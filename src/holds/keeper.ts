@@ -36,12 +36,14 @@ export async function startKeeper(deps: KeeperDeps, redis: RedisConnection): Pro
   let awoken = false;
   /** Whether Redis may have missed something that this replica did without it, and nobody was told yet. */
   let doubtful = false;
+  /** From then on this replica does things. */
+  let started = false;
   let checkAtMs = 0;
   let reconcileAtMs = performance.now() + reconcileEveryMs;
   let suspects = new Map<string, StockName>();
 
   async function turn(): Promise<number> {
-    if (admission.epoch() === null) doubtful = true;
+    if (started && admission.epoch() === null) doubtful = true;
     if (admission.epoch() === null || performance.now() >= checkAtMs) {
       const found = await checkEpoch(deps);
       checkAtMs = performance.now() + checkEveryMs;
@@ -96,6 +98,8 @@ export async function startKeeper(deps: KeeperDeps, redis: RedisConnection): Pro
   work();
   const giveUpAtMs = performance.now() + startedWithoutMs;
   while (admission.epoch() === null && performance.now() < giveUpAtMs) await delay(startPauseMs);
+  started = true;
+  doubtful = admission.epoch() === null;
   return {
     suspect(shopId, stockIds) {
       for (const stockId of stockIds) suspects.set(`${shopId}/${stockId}`, { shopId, stockId });

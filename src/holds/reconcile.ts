@@ -5,13 +5,12 @@ import {
   type CountedRow,
   type FoundHold,
   partitions,
-  type SettledHold,
   type StatedRow,
   type StockName,
 } from './admission.ts';
 import { type HeldBasket, readHeldBaskets, readHoldsOn, toSettledHold } from './arbiter.ts';
 import { aloneWithRedis, insist, type KeeperDeps } from './epoch.ts';
-import { type BasketStatus, liveStatuses } from './model.ts';
+import { type BasketStatus, liveStatuses, type StockTake, takesOfRow } from './model.ts';
 import { countComparison, readDoubts, readEverything, readStockRows, settleDoubts } from './store.ts';
 
 /** How often rows that differ are looked at, and how far apart: what is on its way meanwhile is no drift. */
@@ -196,29 +195,37 @@ type DifferingHold = BasketName & { state: 'admitted' | 'held' | 'missing'; inPo
 type DifferingHolds = Map<string, DifferingHold>;
 
 function differingFrom(live: readonly HeldBasket[], found: readonly FoundHold[]): DifferingHolds {
-  const inRedis = new Map(found.map((hold) => [`${hold.shopId}/${hold.basketId}`, hold]));
-  const inPostgres = new Map(
-    live.map((basket): [string, SettledHold] => [`${basket.shop_id}/${basket.basket_id}`, toSettledHold(basket)]),
-  );
   const differing: DifferingHolds = new Map();
-  for (const member of new Set([...inPostgres.keys(), ...inRedis.keys()])) {
-    const [stated, copy] = [inPostgres.get(member), inRedis.get(member)];
-    const name = stated ?? copy;
-    if (name === undefined || (stated && copy?.state === 'held' && holdTheSame(stated, copy))) continue;
-    differing.set(member, {
-      shopId: name.shopId,
-      basketId: name.basketId,
+  const onlyInRedis = new Map(found.map((hold) => [nameOfHold(hold), hold]));
+  for (const basket of live) {
+    const name = { shopId: basket.shop_id, basketId: basket.basket_id };
+    const copy = onlyInRedis.get(nameOfHold(name));
+    onlyInRedis.delete(nameOfHold(name));
+    const takes = takesOfRow(basket);
+    if (copy?.state === 'held' && takeTheSame(takes, copy.takes)) continue;
+    differing.set(nameOfHold(name), {
+      ...name,
       state: copy?.state ?? 'missing',
-      inPostgres: stated ? `held ${JSON.stringify(stated.takes)}` : 'nothing',
-      inRedis: copy ? `${copy.state} ${JSON.stringify(copy.takes)}` : 'nothing',
+      inPostgres: `held ${JSON.stringify(takes)}`,
+      inRedis: copy ? describeCopy(copy) : 'nothing',
     });
+  }
+  for (const [name, copy] of onlyInRedis) {
+    const { shopId, basketId, state } = copy;
+    differing.set(name, { shopId, basketId, state, inPostgres: 'nothing', inRedis: describeCopy(copy) });
   }
   return differing;
 }
 
-/** By what they take: Redis is not told of the versions of changes that leave the hold as it is. */
-function holdTheSame(stated: SettledHold, copy: FoundHold): boolean {
-  return JSON.stringify(stated.takes) === JSON.stringify(copy.takes);
+const nameOfHold = ({ shopId, basketId }: BasketName) => `${shopId}/${basketId}`;
+const describeCopy = ({ state, takes }: FoundHold) => `${state} ${JSON.stringify(takes)}`;
+
+/** Whether two holds are the same: by what they take, since Redis is not told of the versions of changes that leave it. */
+function takeTheSame(some: readonly StockTake[], others: readonly StockTake[]): boolean {
+  return (
+    some.length === others.length &&
+    some.every(({ stockId, quantity }, at) => stockId === others[at]?.stockId && quantity === others[at]?.quantity)
+  );
 }
 
 /**
@@ -240,25 +247,38 @@ export async function compareHolds(deps: Pick<KeeperDeps, 'pool' | 'admission'>)
   for (const partition of partitions) {
     let cursor = '0';
     do {
-      const page = await insistently(() => admission.pageOfHolds(partition, cursor));
-      if (page === null) return null;
-      const stated = await readHeldBaskets(pool, page.holds);
-      compare(
-        [...stated.values()].filter(({ status }) => liveStatuses.includes(status)),
-        page.holds,
-      );
-      cursor = page.next;
+      const next = await atHalfSpeed(async () => {
+        const page = await insistently(() => admission.pageOfHolds(partition, cursor));
+        if (page === null) return null;
+        const stated = await readHeldBaskets(pool, page.holds);
+        compare(
+          [...stated.values()].filter(({ status }) => liveStatuses.includes(status)),
+          page.holds,
+        );
+        return page.next;
+      });
+      if (next === null) return null;
+      cursor = next;
     } while (cursor !== '0');
   }
   const complete = await readEverything(
     pool,
     async () => true,
-    async (live) => {
-      const names = live.map(({ shop_id: shopId, basket_id: basketId }) => ({ shopId, basketId }));
-      const found = await insistently(() => admission.readHolds(names));
-      if (found !== null) compare(live, found);
-      return found !== null;
-    },
+    (live) =>
+      atHalfSpeed(async () => {
+        const names = live.map(({ shop_id: shopId, basket_id: basketId }) => ({ shopId, basketId }));
+        const found = await insistently(() => admission.readHolds(names));
+        if (found !== null) compare(live, found);
+        return found !== null;
+      }),
   );
   return complete ? differing : null;
+}
+
+/** Does a part of what takes long, and pauses for as long as that took: this process has customers to serve beside. */
+async function atHalfSpeed<T>(work: () => Promise<T>): Promise<T> {
+  const startedMs = performance.now();
+  const result = await work();
+  await delay(performance.now() - startedMs);
+  return result;
 }

@@ -85,7 +85,7 @@ function onlyRow<Row>(rows: readonly Row[]): Row {
   return row;
 }
 
-const pageSize = 5000;
+const pageSize = 1000;
 
 /**
  * Reads all stock rows, with nothing held, and then all holds of one moment, page by page. False, and no more is read,

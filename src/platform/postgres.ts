@@ -191,20 +191,29 @@ export async function waitForLocksAtMost(tx: Queryable, waitMs: number): Promise
   await tx.query(`SET LOCAL lock_timeout = ${waitMs}`);
 }
 
-const aloneForAtMost = '60s';
+const aloneSilentForMs = 60_000;
+const aloneSaidEveryMs = 20_000;
 
 /**
  * Runs `work` while no other process runs anything under the same name; null when one does. The lock lives in a
- * transaction of its own, so that it is gone with the process; `work` uses other connections.
+ * transaction of its own, so that it is gone with the process, and a minute after the process hangs; `work` uses other
+ * connections.
  */
 export async function runAlone<T>(pool: pg.Pool, name: string, work: () => Promise<T>): Promise<{ result: T } | null> {
   return withTransaction(pool, async (tx) => {
-    await tx.query(`SET LOCAL idle_in_transaction_session_timeout = '${aloneForAtMost}'`);
+    await tx.query(`SET LOCAL idle_in_transaction_session_timeout = ${aloneSilentForMs}`);
     const { rows } = await tx.query<{ locked: boolean }>(
       'SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS locked',
       [name],
     );
-    return rows[0]?.locked ? { result: await work() } : null;
+    if (!rows[0]?.locked) return null;
+    // What takes longer than a minute would lose its lock on the way, and begin again for ever.
+    const saying = setInterval(() => void tx.query('SELECT').catch(() => {}), aloneSaidEveryMs);
+    try {
+      return { result: await work() };
+    } finally {
+      clearInterval(saying);
+    }
   });
 }
 
@@ -214,8 +223,8 @@ export async function waitForLong(tx: Queryable): Promise<void> {
 }
 
 /**
- * Reads a query's rows page by page in the caller's transaction, so that a large answer is never in memory as a whole.
- * Ends early, and gives false, when `work` does.
+ * Reads a query's rows page by page in the caller's transaction, so that a large answer is never in memory as a whole. The
+ * next page is on its way while `work` is done, which uses other connections. Ends early, and gives false, when `work` does.
  */
 export async function eachPage<Row extends pg.QueryResultRow>(
   tx: Queryable,
@@ -224,11 +233,17 @@ export async function eachPage<Row extends pg.QueryResultRow>(
   work: (rows: Row[]) => Promise<boolean>,
 ): Promise<boolean> {
   await tx.query(`DECLARE page NO SCROLL CURSOR FOR ${query}`);
+  let fetching = tx.query<Row>(`FETCH ${pageSize} FROM page`);
   for (;;) {
-    const { rows } = await tx.query<Row>(`FETCH ${pageSize} FROM page`);
+    const { rows } = await fetching;
+    const isLast = rows.length < pageSize;
+    fetching = tx.query<Row>(isLast ? 'CLOSE page' : `FETCH ${pageSize} FROM page`);
+    // Should both fail, then of the two `work` is told of.
+    fetching.catch(() => {});
     const goOn = rows.length === 0 || (await work(rows));
-    if (rows.length === pageSize && goOn) continue;
-    await tx.query('CLOSE page');
+    if (goOn && !isLast) continue;
+    await fetching;
+    if (!isLast) await tx.query('CLOSE page');
     return goOn;
   }
 }

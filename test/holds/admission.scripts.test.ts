@@ -174,6 +174,48 @@ t.test('settling a basket that was never admitted counts it, once however often 
   t.same(await counted(keys), { a: '2 2 0 0', b: '1 1 0 0' });
 });
 
+t.test('a basket that is settled twice in one call holds what its newest version holds', async (t) => {
+  const { admission, keys } = await open(t);
+  const older = settled('bkt_1', { 'item:a': 2 }, 1, inAMinute());
+  const newer = settled('bkt_1', { 'item:a': 1, 'item:b': 1 }, 2, inAMinute());
+  for (const holds of [
+    [older, newer],
+    [newer, older],
+  ]) {
+    t.ok(await admission.reset(1));
+    await admission.load([row('item:a', 2), row('item:b', 1)]);
+    await admission.settle(holds);
+    t.same(await counted(keys), { a: '2 1 0 0', b: '1 1 0 0' });
+    t.match(await admission.holdsBeside(shopId), [{ basketId: 'bkt_1', version: 2 }]);
+  }
+});
+
+t.test('filling leaves what settling one after the other does, whether baskets are known or not', async (t) => {
+  const { admission, keys } = await open(t);
+  const shops = [shopId, 'odeon'];
+  const rows = shops.flatMap((shopId) => ['item:a', 'item:b'].map((stockId) => ({ ...row(stockId, 5000), shopId })));
+  const holds = Array.from({ length: 2500 }, (_, at) => ({
+    ...settled(
+      `bkt_${at}`,
+      at % 3 === 0 ? { 'item:a': 1, 'item:z': 1 } : { 'item:a': 1, 'item:b': 2 },
+      3,
+      new Date(at),
+    ),
+    shopId: shops[at % 7 === 0 ? 1 : 0] ?? shopId,
+  }));
+  const others = holds.slice(0, 10).map((hold, at) => ({ ...hold, takes: [], version: at < 5 ? 2 : 4 }));
+  const contentsAfter = async (before: SettledHold[], tell: 'fill' | 'settle') => {
+    t.ok(await admission.reset(1));
+    await admission.load(rows);
+    await admission.settle(before);
+    for (let time = 0; time < 2; time += 1) t.ok(await admission[tell](holds));
+    return contentsOfRedis(keys);
+  };
+  for (const before of [[], others]) {
+    t.same(await contentsAfter(before, 'fill'), await contentsAfter(before, 'settle'), `${before.length} were known`);
+  }
+});
+
 t.test('a changed basket holds what its newest version holds, in whichever order the messages come', async (t) => {
   const { admission, keys } = await open(t);
   const [sooner, later] = [new Date(Date.now() + 50_000), inAMinute()];
@@ -467,6 +509,7 @@ t.test('all keys of a shop share one slot of a cluster', async (t) => {
 /** Every call that Redis answers, with what it gives when it is not answered. */
 const calls: Record<string, { call: (admission: Admission) => Promise<unknown>; unanswered: unknown }> = {
   admit: { call: (a) => a.admit(hold('bkt_new', { 'item:a': 1 })), unanswered: { outcome: 'unreachable' } },
+  fill: { call: (a) => a.fill([settled('bkt_new', { 'item:b': 1 }, 2, new Date(5))]), unanswered: false },
   settle: { call: (a) => a.settle([settled('bkt_held', { 'item:b': 1 }, 2, new Date(5))]), unanswered: false },
   click: { call: (a) => a.click(hold('bkt_held', {})), unanswered: { outcome: 'unknown', seen: null } },
   warm: { call: (a) => a.warm(settled('bkt_held', { 'item:b': 1 }, 2, new Date(5)), 'cold 1'), unanswered: false },

@@ -120,7 +120,7 @@ for (const scriptName of ['scan', 'holds', 'settle']) {
   });
 }
 
-for (const scriptName of ['load', 'settle']) {
+for (const scriptName of ['load', 'fill']) {
   t.test(`Redis is built anew although one answer to ${scriptName} comes too late`, async (t) => {
     const { keys, replica, baskets } = await openStoppedShop(t, { baskets: 2 });
     const mine = await replica();

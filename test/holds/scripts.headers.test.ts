@@ -4,7 +4,7 @@ import t from 'tap';
 const directory = new URL('../../src/holds/scripts/', import.meta.url);
 const write = /write_rows\(\)|redis\.call\('(?:SET|DEL|UNLINK|HSET|HDEL|HINCRBY|ZADD|ZREM)'/;
 const read =
-  /(?:tonumber|hold_of|row_of|count|now_ms)\(|redis\.p?call\('(?:HGET|HEXISTS|HSCAN|ZSCORE|ZRANGEBYSCORE|INFO|TIME)'/g;
+  /(?:tonumber|hold_of|row_of|count|now_ms)\(|redis\.p?call\('(?:HM?GET|HEXISTS|HSCAN|ZSCORE|ZRANGEBYSCORE|INFO|TIME)'/g;
 
 type Script = { header: string; code: string };
 

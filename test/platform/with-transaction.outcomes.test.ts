@@ -1,9 +1,17 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
+import { mock } from 'node:test';
 import t from 'tap';
 import { refuse } from '../../src/errors.ts';
-import { commitTogether, openPostgres, type Queryable, withTransaction } from '../../src/platform/postgres.ts';
+import {
+  commitTogether,
+  openPostgres,
+  type Queryable,
+  runAlone,
+  withTransaction,
+} from '../../src/platform/postgres.ts';
 import { asTester, createDatabase } from '../support/service.ts';
+import { until } from '../support/until.ts';
 
 const url = asTester(await createDatabase(t));
 const pool = openPostgres(url, () => {});
@@ -92,10 +100,16 @@ t.test('of two transactions that deadlock both are committed in the end, each on
   const gathered = new Promise<void>((resolve) => {
     bothHoldOne = resolve;
   });
+  let oneIsDone = () => {};
+  const done = new Promise<void>((resolve) => {
+    oneIsDone = resolve;
+  });
   let runs = 0;
-  const crossing = (first: number, second: number) =>
-    withTransaction(pool, async (tx) => {
+  const crossing = async (first: number, second: number) => {
+    const result = await withTransaction(pool, async (tx) => {
       runs += 1;
+      // Who runs again could be quicker than the other, and cross it anew.
+      if (runs > 2) await done;
       await tx.query(`SET LOCAL deadlock_timeout = '50ms'`);
       await raise(tx, first);
       if (runs >= 2) bothHoldOne();
@@ -103,6 +117,9 @@ t.test('of two transactions that deadlock both are committed in the end, each on
       await raise(tx, second);
       return 'done';
     });
+    oneIsDone();
+    return result;
+  };
   t.same(await Promise.all([crossing(1, 2), crossing(2, 1)]), ['done', 'done']);
   t.equal(runs, 3, 'the one that Postgres ended ran again');
   t.same(await counts(), [2, 2]);
@@ -160,4 +177,23 @@ t.test('a connection that Postgres ends in the moment it begins fails its transa
   await t.rejects(withTransaction(proxied, async (tx) => tx.query('SELECT 1')));
   ending = false;
   t.equal(await withTransaction(proxied, async (tx) => (await tx.query('SELECT 1')).rowCount), 1);
+});
+
+t.test('who works alone for minutes keeps the lock: it is heard of before Postgres gives it up', async (t) => {
+  mock.timers.enable({ apis: ['setInterval'] });
+  t.teardown(() => mock.timers.reset());
+  const heardOf = async () => {
+    const { rows } = await pool.query<{ at: Date }>(
+      `SELECT state_change AS at FROM pg_stat_activity
+       WHERE pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory') AND datname = current_database()`,
+    );
+    return rows[0]?.at.getTime() ?? 0;
+  };
+  await runAlone(pool, 'a long work', async () => {
+    const begunMs = await heardOf();
+    mock.timers.tick(59_000);
+    await until('it is heard of', 5000, async () => (await heardOf()) > begunMs);
+    t.equal(await runAlone(pool, 'a long work', async () => 'no'), null);
+  });
+  t.same(await runAlone(pool, 'a long work', async () => 'yes'), { result: 'yes' });
 });

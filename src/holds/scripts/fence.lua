@@ -35,7 +35,7 @@ end
 -- Adds what a basket takes to one of the counts of its rows. Rows that are not known here are left out.
 local function count(member, takes, name, sign)
   local shop = string.match(member, '^[^/]+/')
-  for stock, quantity in string.gmatch(takes, '(%S+)=(%d+)') do
+  for stock, quantity in string.gmatch(takes, '([^ =]+)=(%d+)') do
     local row = row_of(shop, stock)
     if row then
       row[name] = row[name] + sign * tonumber(quantity)
@@ -44,8 +44,12 @@ local function count(member, takes, name, sign)
 end
 
 -- The state and version of a basket's hold, and what it takes with its link before it, or nothing.
+local function parse_hold(text)
+  return string.match(text or '', '^(%a+) (%d+) ?(.*)$')
+end
+
 local function hold_of(member)
-  return string.match(redis.call('HGET', KEYS[2], member) or '', '^(%a+) (%d+) ?(.*)$')
+  return parse_hold(redis.call('HGET', KEYS[2], member))
 end
 
 local function write_rows()

@@ -6,25 +6,37 @@
 -- ARGV[2...]  per basket: "<shop>/<basket>", version, deadline in Unix milliseconds, "<link> <stock>=<quantity> …",
 --             what must be here: "anything", a "known" hold, or this very text
 -- Outcomes:   settled
-local newer = {}
+local members = {}
 for i = 2, #ARGV, 5 do
-  local member, version, deadline, hold = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), ARGV[i + 3]
+  members[#members + 1] = ARGV[i]
+end
+local texts = redis.call('HMGET', KEYS[2], unpack(members))
+local known = {}
+for at, member in ipairs(members) do
+  known[member] = texts[at]
+end
+
+local holds, deadlines = {}, {}
+for i = 2, #ARGV, 5 do
+  local member, version, deadline, hold = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3]
   local seen = ARGV[i + 4]
-  local state, known, before = hold_of(member)
+  local state, knownVersion, before = parse_hold(known[member])
   local isKnown = state == 'held' or state == 'admitted'
-  local asked = seen == 'anything' or seen == 'known' and isKnown or seen == redis.call('HGET', KEYS[2], member)
-  if asked and not (state == 'held' and tonumber(known) > version) then
+  local asked = seen == 'anything' or seen == 'known' and isKnown or seen == known[member]
+  if asked and not (state == 'held' and tonumber(knownVersion) > version) then
     if state then
       count(member, before, state, -1)
     end
     count(member, hold, 'held', 1)
-    newer[#newer + 1] = { member, 'held ' .. version .. ' ' .. hold, deadline }
+    known[member] = 'held ' .. version .. ' ' .. hold
+    holds[#holds + 1], holds[#holds + 2] = member, known[member]
+    deadlines[#deadlines + 1], deadlines[#deadlines + 2] = deadline, member
   end
 end
 
 write_rows()
-for _, hold in ipairs(newer) do
-  redis.call('HSET', KEYS[2], hold[1], hold[2])
-  redis.call('ZADD', KEYS[1], hold[3], hold[1])
+if #holds > 0 then
+  redis.call('HSET', KEYS[2], unpack(holds))
+  redis.call('ZADD', KEYS[1], unpack(deadlines))
 end
 return { 'settled' }
