@@ -116,14 +116,21 @@ async function rebuild(deps: KeeperDeps, seen: readonly PartitionIdentity[]): Pr
   const tell = async (once: () => Promise<boolean>) =>
     (await insist(deps, epoch, async () => (await once()) || null)) ?? false;
   let holds = 0;
-  const complete = await readEverything(
+  // Of a page, Redis is told while the next is read.
+  let filling = Promise.resolve(true);
+  const read = await readEverything(
     pool,
     (rows) => tell(() => admission.load(rows)),
     (baskets) => {
       holds += baskets.length;
-      return tell(() => admission.fill(baskets.map(toSettledHold)));
+      const before = filling;
+      filling = tell(() => admission.fill(baskets.map(toSettledHold)));
+      // Awaited with the next page, or at the end, unless reading fails first.
+      filling.catch(() => {});
+      return before;
     },
   );
+  const complete = (await filling) && read;
   const stopped = complete && (await admission.stopEvents(await readEventsToStop(pool)));
   const marked = stopped && (await admission.mark(tick));
   // What has changed while Postgres was read may have been overwritten by what it was before.
