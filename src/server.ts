@@ -14,6 +14,7 @@ import {
   startKeeper,
   startSweeper,
 } from './holds/index.ts';
+import type { Api } from './http/api.ts';
 import { openDatabaseClock } from './platform/clock.ts';
 import { deriveKeyring, sealPurpose } from './platform/crypto.ts';
 import { openLogger } from './platform/logger.ts';
@@ -34,22 +35,41 @@ export type Service = {
   stop(): Promise<void>;
 };
 
-const drainMs = 9000;
+const stoppedWithinMs = 9000;
 /** Longer than any request takes to be answered. */
 const answeredWithinMs = 6000;
 
 /**
  * Opens the resources, builds the app and listens. `redisKeyPrefix` keeps services with databases of their own apart on
- * one Redis, which only tests have. Throws when the database is not migrated or cannot be reached.
+ * one Redis, which only tests have. Throws when the database is not migrated or cannot be reached, or a port cannot be
+ * listened on; then nothing of it goes on.
  */
 export async function startService(config: Config, { redisKeyPrefix = '' } = {}): Promise<Service> {
   const logger = openLogger(config.logLevel);
   const warn = (what: string) => (error: Error) => logger.warn({ err: error }, what);
-  const pool = openPostgres(config.databaseUrl, warn('postgres connection lost'));
-  const redis = openRedis(config.redisUrl, redisKeyPrefix, warn('redis failed'));
-  const outbound = openOutbound({ allowPrivate: config.webhookAllowPrivate });
-  let draining = false;
+  /** How to stop what has been started, in the order in which it was. */
+  const started: (() => Promise<unknown>)[] = [];
+  const stop = async () => {
+    for (const stopOne of started.splice(0).reverse()) await stopOne();
+  };
+  const listen = async (app: Api, variable: string, port: number) => {
+    started.push(async () => {
+      // Node also waits for connections that say nothing, such as those that browsers open in advance.
+      const cutOff = setTimeout(() => app.server.closeAllConnections(), answeredWithinMs);
+      await app.close();
+      clearTimeout(cutOff);
+    });
+    return app.listen({ host: config.host, port }).catch((error: Error) => {
+      throw new Error(`${variable} cannot be used: ${error.message}`, { cause: error });
+    });
+  };
   try {
+    const pool = openPostgres(config.databaseUrl, warn('postgres connection lost'));
+    started.push(() => pool.end());
+    const redis = openRedis(config.redisUrl, redisKeyPrefix, warn('redis failed'));
+    started.push(redis.close);
+    const outbound = openOutbound({ allowPrivate: config.webhookAllowPrivate });
+    started.push(outbound.close);
     await assertMigrated(pool);
     const sealKeys = deriveKeyring(config.dataKeys, sealPurpose);
     await resealLaravelKeys(pool, sealKeys);
@@ -57,33 +77,24 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
     const admission = openAdmission(redis);
     const metrics = new Registry();
     const keeper = await startKeeper({ pool, admission, logger, metrics: holdMetrics(metrics) }, redis);
+    started.push(keeper.stop);
     const clock = openDatabaseClock(pool);
     const openings = startOpeningCounter(pool, logger);
+    started.push(openings.stop);
     const relay = startRelay({ pool, clock, outbound, sealKeys, renderBasket: showSnapshot, logger });
-    const isDraining = () => draining;
+    started.push(relay.stop);
+    const catchUp = startCatchUp(pool, admission, logger);
+    started.push(catchUp.stop);
+    const sweeper = startSweeper(pool, admission, logger, () => endBasketsOfCancelledEvents(pool, admission));
+    started.push(sweeper.stop);
+    let draining = false;
     const app = await buildApp(config, {
-      ...{ pool, redis, admission, metrics, clock, openings, outbound, logger, isDraining },
+      ...{ pool, redis, admission, metrics, clock, openings, outbound, logger },
+      isDraining: () => draining,
       suspect: keeper.suspect,
       wakeRelay: relay.wake,
     });
-    const url = await app.listen({ host: config.host, port: config.port });
-    const catchUp = startCatchUp(pool, admission, logger);
-    const sweeper = startSweeper(pool, admission, logger, () => endBasketsOfCancelledEvents(pool, admission));
-    const stop = async () => {
-      draining = true;
-      // Node also waits for connections that say nothing, such as those that browsers open in advance.
-      const cutOff = setTimeout(() => app.server.closeAllConnections(), answeredWithinMs);
-      await app.close();
-      clearTimeout(cutOff);
-      await relay.stop();
-      await openings.stop();
-      await sweeper.stop();
-      await catchUp.stop();
-      await keeper.stop();
-      await outbound.close();
-      await redis.close();
-      await pool.end();
-    };
+    const url = await listen(app, 'PORT', config.port);
     let stopped: Promise<void> | undefined;
     return {
       url,
@@ -91,14 +102,13 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
       redis,
       admission,
       stop() {
+        draining = true;
         stopped ??= stop();
         return stopped;
       },
     };
   } catch (error) {
-    await outbound.close();
-    await redis.close();
-    await pool.end();
+    await stop();
     throw error;
   }
 }
@@ -106,7 +116,7 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
 async function main(): Promise<void> {
   const config = loadConfig(process.env);
   const service = await startService(config);
-  closeWithGrace({ delay: drainMs }, async ({ err }) => {
+  closeWithGrace({ delay: stoppedWithinMs }, async ({ err }) => {
     if (err) process.stderr.write(`${err.stack ?? err.message}\n`);
     await service.stop();
   });
