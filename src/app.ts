@@ -65,7 +65,8 @@ export type Resources = {
   /** Says that there may be changes to send to webhooks. */
   wakeRelay: () => void;
   logger: Logger;
-  isDraining: () => boolean;
+  /** From when it listens until it is asked to stop. */
+  isServing: () => boolean;
 };
 
 /** The table of contents: what every route shares, then the rooms from the bottom up. Opens nothing, listens nowhere. */
@@ -106,7 +107,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   await openApi(app);
   await docsPage(app);
   wakeAfterChanges(app, resources.wakeRelay);
-  probes(app, resources);
+  if (config.opsPort === null) probes(app, resources);
 
   shopRoutes(app, { pool, shops, sealKeys });
   apiKeyRoutes(app, { pool, cursorKeys, sealKeys, apiKeys });
@@ -178,6 +179,15 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     paymentKeys: deriveKeyring(config.linkKeys, paymentPurpose),
     stateKeys,
   });
+  methodsNotAllowed(app);
+  return app;
+}
+
+/** Probes and metrics alone, for a port that nobody publishes. */
+export function buildOpsApp(config: Config, resources: Resources): Api {
+  const app: Api = makeFastify(config, resources.logger);
+  problemHandling(app, config.publicUrl);
+  probes(app, resources);
   methodsNotAllowed(app);
   return app;
 }

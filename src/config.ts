@@ -11,6 +11,13 @@ const keyList = '^[A-Za-z0-9_-]{1,8}:[^,]{32,}(,[A-Za-z0-9_-]{1,8}:[^,]{32,})*$'
 export const environmentSchema = Type.Object({
   HOST: Type.String({ default: '0.0.0.0', description: 'the address to listen on' }),
   PORT: Type.Integer({ default: 3000, minimum: 0, maximum: 65535, description: 'the port to listen on' }),
+  OPS_PORT: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: 65535,
+      description: 'the port that probes and metrics are on instead, another than PORT',
+    }),
+  ),
   PUBLIC_URL: Type.String({
     pattern: '^(https://[^/?#@\\s]+|http://(localhost|127\\.0\\.0\\.1|\\[::1\\])(:\\d+)?)$',
     description: 'the origin that customers see, https://host without a path (http:// only for loopback)',
@@ -88,6 +95,8 @@ export type NamedSecret = { kid: string; secret: string };
 export type Config = Readonly<{
   host: string;
   port: number;
+  /** Where probes and metrics are; null: on `port`. */
+  opsPort: number | null;
   publicUrl: string;
   databaseUrl: string;
   redisUrl: string;
@@ -136,11 +145,17 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
   if (data.JWT_SECRET === undefined && data.JWT_JWKS_URL === undefined) {
     problems.push('JWT_SECRET and JWT_JWKS_URL are both missing: set what JWTs are verified with');
   }
+  if (values?.OPS_PORT !== undefined && values.OPS_PORT !== 0 && values.OPS_PORT === values.PORT) {
+    problems.push(
+      'OPS_PORT and PORT are the same: give probes and metrics a port of their own, or do not set OPS_PORT',
+    );
+  }
   if (values === undefined || problems.length > 0) throw new ConfigError(problems);
 
   return Object.freeze({
     host: values.HOST,
     port: values.PORT,
+    opsPort: values.OPS_PORT ?? null,
     publicUrl: new URL(values.PUBLIC_URL).origin,
     databaseUrl: values.DATABASE_URL,
     redisUrl: values.REDIS_URL,

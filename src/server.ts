@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import closeWithGrace from 'close-with-grace';
 import type pg from 'pg';
 import { Registry } from 'prom-client';
-import { buildApp } from './app.ts';
+import { buildApp, buildOpsApp, type Resources } from './app.ts';
 import { showSnapshot, startOpeningCounter } from './baskets/index.ts';
 import { type Config, loadConfig, startProblem } from './config.ts';
 import {
@@ -87,14 +87,18 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
     started.push(catchUp.stop);
     const sweeper = startSweeper(pool, admission, logger, () => endBasketsOfCancelledEvents(pool, admission));
     started.push(sweeper.stop);
-    let draining = false;
-    const app = await buildApp(config, {
+    let serving = false;
+    const resources: Resources = {
       ...{ pool, redis, admission, metrics, clock, openings, outbound, logger },
-      isDraining: () => draining,
+      isServing: () => serving,
       suspect: keeper.suspect,
       wakeRelay: relay.wake,
-    });
+    };
+    const app = await buildApp(config, resources);
+    // Stopped after the other, so that probes are answered as long as requests are.
+    if (config.opsPort !== null) await listen(buildOpsApp(config, resources), 'OPS_PORT', config.opsPort);
     const url = await listen(app, 'PORT', config.port);
+    serving = true;
     let stopped: Promise<void> | undefined;
     return {
       url,
@@ -102,7 +106,7 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
       redis,
       admission,
       stop() {
-        draining = true;
+        serving = false;
         stopped ??= stop();
         return stopped;
       },

@@ -45,7 +45,7 @@ async function ofApp<T>(look: (app: Api) => T): Promise<T> {
     outbound,
     wakeRelay: () => {},
     logger: pino({ level: 'silent' }),
-    isDraining: () => false,
+    isServing: () => true,
   });
   try {
     await app.ready();

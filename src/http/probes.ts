@@ -15,11 +15,11 @@ const config = { rateLimit: false } as const;
 
 /**
  * `GET /metrics`, in Prometheus' format, `GET /health/live` and `GET /health/ready`. Without Redis the service is slower,
- * not wrong: degraded, and ready. Without Postgres, or while it drains, it is not ready.
+ * not wrong: degraded, and ready. Without Postgres, or unless it is serving, it is not ready.
  */
 export function probes(
   app: Api,
-  deps: { pool: pg.Pool; redis: RedisConnection; metrics: Registry; isDraining: () => boolean },
+  deps: { pool: pg.Pool; redis: RedisConnection; metrics: Registry; isServing: () => boolean },
 ): void {
   app.get('/metrics', { config, schema: { hide: true } }, async (_request, reply) =>
     reply.type(deps.metrics.contentType).send(await deps.metrics.metrics()),
@@ -36,7 +36,7 @@ export function probes(
         ),
         deps.redis.ping(),
       ]);
-      const ready = postgres && !deps.isDraining();
+      const ready = postgres && deps.isServing();
       return reply.code(ready ? 200 : 503).send({
         status: !ready ? 'unavailable' : redis ? 'ok' : 'degraded',
         checks: { postgres: postgres ? 'ok' : 'failed', redis: redis ? 'ok' : 'failed' },

@@ -32,6 +32,7 @@ t.test('a complete environment is read into one frozen configuration with the de
   t.match(config, {
     host: '0.0.0.0',
     port: 3000,
+    opsPort: null,
     publicUrl: 'https://links.example',
     jwtSecrets: [secret('jwt secret')],
     jwtIssuer: null,
@@ -91,6 +92,7 @@ t.test('each of these values is refused by the name of its variable alone', asyn
   const long = secret('key');
   const cases: [name: string, ...values: string[]][] = [
     ['PORT', '-1', '65536', '3000.5', 'http'],
+    ['OPS_PORT', '-1', '65536', 'http', '3000'],
     [
       'PUBLIC_URL',
       'links.example',
@@ -124,6 +126,7 @@ t.test('what an operator may write is taken', async (t) => {
   const long = secret('key');
   const cases: [name: string, ...values: string[]][] = [
     ['PORT', '0', '65535'],
+    ['OPS_PORT', '0', '9000'],
     ['PUBLIC_URL', 'http://localhost:3000', 'http://127.0.0.1', 'http://[::1]:80', 'https://links.example:8443'],
     ['DATABASE_URL', 'postgresql://db.example/basketlink'],
     ['REDIS_URL', 'rediss://cache.example', 'redis://a.example:7001,redis://b.example:7002'],
@@ -135,6 +138,7 @@ t.test('what an operator may write is taken', async (t) => {
     for (const value of values) t.same(problemsOf({ ...complete, [name]: value }), [], `${name}=${value}`);
   }
   t.equal(loadConfig({ ...complete, WEBHOOK_ALLOW_PRIVATE: 'true' }).webhookAllowPrivate, true);
+  t.match(loadConfig({ ...complete, PORT: '0', OPS_PORT: '0' }), { port: 0, opsPort: 0 }, 'any two free ports');
   t.same(
     loadConfig({ ...complete, LINK_KEYS: `new:${long}:with:colons,old:${long}` }).linkKeys,
     [

@@ -64,6 +64,7 @@ export async function startTestService(
   const config: Config = {
     host: '127.0.0.1',
     port,
+    opsPort: null,
     publicUrl: `http://127.0.0.1:${port}`,
     databaseUrl: overrides.databaseUrl ?? (await createDatabase(t)),
     redisUrl: fromRunner('TEST_REDIS_URL'),
