@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import closeWithGrace from 'close-with-grace';
 import type pg from 'pg';
@@ -31,13 +32,20 @@ export type Service = {
   pool: pg.Pool;
   redis: RedisConnection;
   admission: Admission;
+  /**
+   * Says that it is not ready and goes on serving until load balancers have noticed. To be called before `stop` where
+   * there are any.
+   */
+  drain(): Promise<void>;
   /** May be called again. */
   stop(): Promise<void>;
 };
 
-const stoppedWithinMs = 9000;
+/** Long enough for load balancers that ask once a second whether it is ready. */
+const noticedWithinMs = 2500;
 /** Longer than any request takes to be answered. */
-const answeredWithinMs = 6000;
+const answeredWithinMs = 5250;
+const stoppedWithinMs = 9500;
 
 /**
  * Opens the resources, builds the app and listens. `redisKeyPrefix` keeps services with databases of their own apart on
@@ -105,6 +113,13 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
       pool,
       redis,
       admission,
+      async drain() {
+        serving = false;
+        // Whoever keeps connections opens the next to another replica.
+        app.server.prependListener('request', (_, response) => response.setHeader('connection', 'close'));
+        // What has changed meanwhile, other replicas send.
+        await Promise.all([delay(noticedWithinMs), relay.stop()]);
+      },
       stop() {
         serving = false;
         stopped ??= stop();
@@ -120,8 +135,10 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
 async function main(): Promise<void> {
   const config = loadConfig(process.env);
   const service = await startService(config);
-  closeWithGrace({ delay: stoppedWithinMs }, async ({ err }) => {
+  closeWithGrace({ delay: stoppedWithinMs }, async ({ err, signal }) => {
     if (err) process.stderr.write(`${err.stack ?? err.message}\n`);
+    // Other signals are somebody at a terminal.
+    if (signal === 'SIGTERM') await service.drain();
     await service.stop();
   });
 }

@@ -32,7 +32,10 @@ export type RelayDeps = {
 export type Relay = {
   /** Says that something may have changed: it is looked at at once. */
   wake(): void;
-  /** Takes on nothing more, and waits a little for the tries under way; what takes longer is tried again elsewhere. */
+  /**
+   * Takes on nothing more, and waits a little for the tries under way; what takes longer is tried again elsewhere. May be
+   * called again.
+   */
   stop(): Promise<void>;
 };
 
@@ -126,16 +129,22 @@ export function startRelay(deps: RelayDeps): Relay {
     if (!stopping) timer = setTimeout(work, Math.max(0, nextAtMs - performance.now()));
   }
 
+  async function stop(): Promise<void> {
+    stopping = true;
+    clearTimeout(timer);
+    await working;
+    const giveUp = new Promise((resolve) => setTimeout(resolve, stoppedWithinMs).unref());
+    await Promise.race([Promise.all(inFlight), giveUp]);
+    await note().catch((error: unknown) => logger.warn({ err: error }, 'what was delivered last is sent again'));
+  }
+
   work();
+  let stopped: Promise<void> | undefined;
   return {
     wake: () => lookAt(Math.max(performance.now(), startedAtMs + pauseMs)),
-    async stop() {
-      stopping = true;
-      clearTimeout(timer);
-      await working;
-      const giveUp = new Promise((resolve) => setTimeout(resolve, stoppedWithinMs).unref());
-      await Promise.race([Promise.all(inFlight), giveUp]);
-      await note().catch((error: unknown) => logger.warn({ err: error }, 'what was delivered last is sent again'));
+    stop() {
+      stopped ??= stop();
+      return stopped;
     },
   };
 }
