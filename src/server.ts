@@ -93,7 +93,13 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
     started.push(relay.stop);
     const catchUp = startCatchUp(pool, admission, logger);
     started.push(catchUp.stop);
-    const sweeper = startSweeper(pool, admission, logger, () => endBasketsOfCancelledEvents(pool, admission));
+    const sweeper = startSweeper(
+      pool,
+      admission,
+      logger,
+      () => endBasketsOfCancelledEvents(pool, admission),
+      relay.wake,
+    );
     started.push(sweeper.stop);
     let serving = false;
     const resources: Resources = {

@@ -14,31 +14,40 @@ const postgresOnlyEveryMs = 10_000;
 /**
  * Starts the sweeper. Every half second it looks, partition by partition, at the baskets whose deadline in Redis has
  * passed; Postgres decides which of them are due. Every ten seconds it asks Postgres alone, which covers deadlines that
- * Redis lost. `alsoEvery10Seconds` is what else must be taken up again after a crash.
+ * Redis lost. `alsoEvery10Seconds` is what else must be taken up again after a crash. `onExpired` is called when baskets
+ * have expired.
  */
 export function startSweeper(
   pool: pg.Pool,
   admission: Admission,
   logger: Logger,
   alsoEvery10Seconds: () => Promise<void>,
+  onExpired: () => void,
 ): Background {
   let lastFullSweepMs = Number.NEGATIVE_INFINITY;
   return runEvery(tickMs, logger, 'sweep failed, will be tried again', async (isStopping) => {
     for (const partition of partitions) {
-      while (!isStopping() && (await sweepPartition(pool, admission, logger, partition)) === batchSize);
+      while (!isStopping() && (await sweepPartition(pool, admission, logger, partition, onExpired)) === batchSize);
     }
     if (isStopping() || performance.now() - lastFullSweepMs < postgresOnlyEveryMs) return;
     lastFullSweepMs = performance.now();
-    while (!isStopping() && (await sweepPostgres(pool, admission, logger)) === batchSize);
+    while (!isStopping() && (await sweepPostgres(pool, admission, logger, onExpired)) === batchSize);
     await alsoEvery10Seconds();
   });
 }
 
 /** Looks at the baskets of a partition whose deadline has passed; gives how many there were, at most a batch. */
-async function sweepPartition(pool: pg.Pool, admission: Admission, logger: Logger, partition: number): Promise<number> {
+async function sweepPartition(
+  pool: pg.Pool,
+  admission: Admission,
+  logger: Logger,
+  partition: number,
+  onExpired: () => void,
+): Promise<number> {
   const listed = await admission.due(partition, batchSize);
   if (listed.length === 0) return 0;
   const ended = await expireApart(pool, logger, listed);
+  if (ended.length > 0) onExpired();
   await admission.release(ended);
   const endedIds = new Set(ended.map(({ basketId }) => basketId));
   const others = listed.filter(({ basketId }) => !endedIds.has(basketId));
@@ -63,8 +72,14 @@ async function sweepPartition(pool: pg.Pool, admission: Admission, logger: Logge
 }
 
 /** Expires a batch without asking Redis where to look; gives how many there were. */
-async function sweepPostgres(pool: pg.Pool, admission: Admission, logger: Logger): Promise<number> {
+async function sweepPostgres(
+  pool: pg.Pool,
+  admission: Admission,
+  logger: Logger,
+  onExpired: () => void,
+): Promise<number> {
   const rows = await expireApart(pool, logger, await listDue(pool, batchSize));
+  if (rows.length > 0) onExpired();
   await admission.release(rows);
   return rows.length;
 }

@@ -1,4 +1,6 @@
 import t from 'tap';
+import { openAdmission, startSweeper } from '../../src/holds/index.ts';
+import { openLogger } from '../../src/platform/logger.ts';
 import { audit } from '../support/audit.ts';
 import {
   createBasket,
@@ -8,7 +10,7 @@ import {
   statusInRow,
   type TestShop,
 } from '../support/journey.ts';
-import { closedRedisUrl, countedRow, inspectRedis, partitionKeys } from '../support/redis.ts';
+import { closedRedisUrl, countedRow, inspectRedis, openTestRedis, partitionKeys } from '../support/redis.ts';
 import { startTestService } from '../support/service.ts';
 import { openShop } from '../support/shop.ts';
 import { until } from '../support/until.ts';
@@ -181,5 +183,28 @@ t.test('a basket that cannot be ended does not keep the others from being ended'
     }
     t.equal(await statusInRow(shop, broken.id), 'open');
     t.same(await shop.availability('stalls'), { capacity: 100, held: 0, sold: 0, available: 100 });
+  }
+});
+
+t.test('whoever sends changes on is woken when a basket expires, named by Redis or by Postgres', async (t) => {
+  for (const from of ['Redis', 'Postgres']) {
+    const shop = await openShop(t);
+    const { pool, redisKeyPrefix } = shop.service;
+    const epoch = shop.service.admission.epoch();
+    const { id } = await createBasket(shop);
+    await shop.service.stop();
+    await pool.query(`UPDATE baskets SET expires_at = now() - interval '1 second' WHERE basket_id = $1`, [id]);
+    const { connection } = openTestRedis(t, { keyPrefix: redisKeyPrefix });
+    await until('Redis answers', 5000, connection.ping);
+    const admission = openAdmission(connection);
+    if (from === 'Redis') {
+      admission.adopt(epoch);
+      await admission.remind([{ shopId: shop.shopId, basketId: id, deadline: new Date(0) }]);
+    }
+    await new Promise<void>((woken) => {
+      const sweeper = startSweeper(pool, admission, openLogger('silent'), async () => {}, woken);
+      t.teardown(sweeper.stop);
+    });
+    t.equal(await statusInRow(shop, id), 'expired', `named by ${from}`);
   }
 });
