@@ -1,6 +1,5 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
-import type { Registry } from 'prom-client';
 import { type Basket, basketRoutes, customerRoutes, type OpeningCounter, showSnapshot } from './baskets/index.ts';
 import { catalogueRoutes, openItemCache } from './catalogue/index.ts';
 import type { Config } from './config.ts';
@@ -28,6 +27,7 @@ import { probes } from './http/probes.ts';
 import { methodsNotAllowed, problemHandling } from './http/problems.ts';
 import { makeFastify } from './http/requests.ts';
 import { linkKidOf, linkRoutes, openLaravelKeys, startLinkOf, startLinkPurpose } from './links/index.ts';
+import type { Metrics } from './metrics.ts';
 import { openCompletionQueue, orderRoutes } from './orders/index.ts';
 import type { DatabaseClock } from './platform/clock.ts';
 import { deriveKeyring, sealPurpose } from './platform/crypto.ts';
@@ -58,7 +58,7 @@ export type Resources = {
   redis: RedisConnection;
   admission: Admission;
   suspect: Keeper['suspect'];
-  metrics: Registry;
+  metrics: Metrics;
   clock: DatabaseClock;
   openings: Pick<OpeningCounter, 'count'>;
   outbound: Outbound;
@@ -71,7 +71,7 @@ export type Resources = {
 
 /** The table of contents: what every route shares, then the rooms from the bottom up. Opens nothing, listens nowhere. */
 export async function buildApp(config: Config, resources: Resources): Promise<Api> {
-  const { pool, admission, clock } = resources;
+  const { pool, admission, clock, metrics } = resources;
   const { publicUrl } = config;
   const startLinkKeys = deriveKeyring(config.linkKeys, startLinkPurpose);
   const confirmationKeys = deriveKeyring(config.linkKeys, confirmationPurpose);
@@ -86,7 +86,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   const items = openItemCache(pool);
   const stock = stockKeeper(pool, admission);
 
-  const app: Api = makeFastify(config, resources.logger);
+  const app: Api = makeFastify(config, resources.logger, metrics.requests);
   problemHandling(app, publicUrl);
   strictJson(app);
   fingerprintBodies(app, deriveKeyring(config.dataKeys, 'fingerprint'));
@@ -117,7 +117,8 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     cardKeys,
     stock,
     stopEvent: async (shopId, eventId) => void (await admission.stopEvents([{ shopId, eventId }])),
-    endBasketsOfEvent: (shopId, eventId) => endBasketsOfEvent(pool, admission, shopId, eventId),
+    endBasketsOfEvent: (shopId, eventId) =>
+      endBasketsOfEvent({ pool, admission, metrics: metrics.holds }, shopId, eventId),
   });
   const baskets = {
     pool,
@@ -125,9 +126,10 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     shops,
     items,
     admission,
+    metrics: metrics.holds,
     linkKid: (shop: Shop) => linkKidOf(linkKeys, shop),
     suspect: resources.suspect,
-    commit: openCommitQueue(pool, admission.sawEpoch),
+    commit: openCommitQueue(pool, admission.sawEpoch, { queue: metrics.queueOf('create'), holds: metrics.holds }),
     countCodeTries,
     cardKeys,
     startLink: (basket: Basket, linkKid: string) => startLinkOf({ ...linkKeys, shops, publicUrl }, basket, linkKid),
@@ -142,6 +144,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   linkRoutes(app, {
     limitInvalidClicks,
     openings: resources.openings,
+    metrics: metrics.links,
     pool,
     admission,
     clock,
@@ -155,11 +158,18 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     pool,
     shops,
     admission,
+    metrics: metrics.holds,
     confirmationKeys,
     sessionKeys,
-    redeemTogether: openRedemptionQueue(pool),
+    redeemTogether: openRedemptionQueue(pool, metrics.queueOf('redeem')),
   });
-  orderRoutes(app, { pool, shops, admission, completeTogether: openCompletionQueue(pool) });
+  orderRoutes(app, {
+    pool,
+    shops,
+    admission,
+    metrics: metrics.holds,
+    completeTogether: openCompletionQueue(pool, metrics.queueOf('complete')),
+  });
   webhookRoutes(app, {
     pool,
     cursorKeys,
@@ -185,7 +195,7 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
 
 /** Probes and metrics alone, for a port that nobody publishes. */
 export function buildOpsApp(config: Config, resources: Resources): Api {
-  const app: Api = makeFastify(config, resources.logger);
+  const app: Api = makeFastify(config, resources.logger, resources.metrics.requests);
   problemHandling(app, config.publicUrl);
   probes(app, resources);
   methodsNotAllowed(app);

@@ -2,20 +2,19 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import closeWithGrace from 'close-with-grace';
 import type pg from 'pg';
-import { Registry } from 'prom-client';
 import { buildApp, buildOpsApp, type Resources } from './app.ts';
 import { showSnapshot, startOpeningCounter } from './baskets/index.ts';
 import { type Config, loadConfig, startProblem } from './config.ts';
 import {
   type Admission,
   endBasketsOfCancelledEvents,
-  holdMetrics,
   openAdmission,
   startCatchUp,
   startKeeper,
   startSweeper,
 } from './holds/index.ts';
 import type { Api } from './http/api.ts';
+import { openMetrics } from './metrics.ts';
 import { openDatabaseClock } from './platform/clock.ts';
 import { deriveKeyring, sealPurpose } from './platform/crypto.ts';
 import { openLogger } from './platform/logger.ts';
@@ -83,23 +82,21 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
     await resealLaravelKeys(pool, sealKeys);
     await resealWebhookSecrets(pool, sealKeys);
     const admission = openAdmission(redis);
-    const metrics = new Registry();
-    const keeper = await startKeeper({ pool, admission, logger, metrics: holdMetrics(metrics) }, redis);
+    const metrics = openMetrics(pool, redis, admission);
+    const holdDeps = { pool, admission, logger, metrics: metrics.holds };
+    const keeper = await startKeeper(holdDeps, redis);
     started.push(keeper.stop);
     const clock = openDatabaseClock(pool);
     const openings = startOpeningCounter(pool, logger);
     started.push(openings.stop);
-    const relay = startRelay({ pool, clock, outbound, sealKeys, renderBasket: showSnapshot, logger });
+    const relay = startRelay({
+      ...{ pool, clock, outbound, sealKeys, renderBasket: showSnapshot, logger },
+      metrics: metrics.webhooks,
+    });
     started.push(relay.stop);
     const catchUp = startCatchUp(pool, admission, logger);
     started.push(catchUp.stop);
-    const sweeper = startSweeper(
-      pool,
-      admission,
-      logger,
-      () => endBasketsOfCancelledEvents(pool, admission),
-      relay.wake,
-    );
+    const sweeper = startSweeper({ ...holdDeps, onExpired: relay.wake }, () => endBasketsOfCancelledEvents(holdDeps));
     started.push(sweeper.stop);
     let serving = false;
     const resources: Resources = {

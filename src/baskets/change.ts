@@ -3,6 +3,7 @@ import { isRefusal, type ProblemCode, type Refusal, refuse } from '../errors.ts'
 import {
   type Admission,
   changeHold,
+  type HoldMetrics,
   type LinkState,
   moveStock,
   type SettledHold,
@@ -156,7 +157,7 @@ export function notLive(basket: Basket): Refusal {
  * the caller hears of it. Refusals: those of changeBasket, `basket_not_live`, `basket_in_checkout`.
  */
 export async function cancelBasket(
-  { pool, admission }: { pool: pg.Pool; admission: Admission },
+  { pool, admission, metrics }: { pool: pg.Pool; admission: Admission; metrics: HoldMetrics },
   caller: BasketCaller,
   basketId: string,
   conditions: Conditions,
@@ -169,7 +170,9 @@ export async function cancelBasket(
     const change = { status: 'cancelled' as const, statusReason: 'requested' as const, endedAt: now, leaseId: null };
     return { basket: await saveBasket(tx, basket, change, 'basket.cancelled'), answer: {} };
   });
-  if (!isRefusal(result) && !result.replayed) await admission.release([result.basket]);
+  if (isRefusal(result) || result.replayed) return result;
+  metrics.changed('cancelled');
+  await admission.release([result.basket]);
   return result;
 }
 

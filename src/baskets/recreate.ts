@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import { readSellable, type SellableItem } from '../catalogue/index.ts';
 import { isRefusal, type ProblemCode, type Refusal, refuse } from '../errors.ts';
-import { type Admission, changeHold, expireListed, type StockTake } from '../holds/index.ts';
+import { type Admission, changeHold, expireListed, type HoldMetrics, type StockTake } from '../holds/index.ts';
 import { newId } from '../platform/ids.ts';
 import { readShop, type Shop } from '../shops/index.ts';
 import { payAgain } from './cards.ts';
@@ -32,7 +32,7 @@ import { contentAnew } from './rules.ts';
 import { insertRecreated, type NewBasket, readSnapshot } from './store.ts';
 
 /** What making a basket anew works with. */
-type RecreateDeps = { pool: pg.Pool; admission: Admission };
+type RecreateDeps = { pool: pg.Pool; admission: Admission; metrics: HoldMetrics };
 
 const attempts = 3;
 
@@ -44,7 +44,7 @@ const attempts = 3;
  * allows), `unavailable` (the catalogue would not stand still).
  */
 export async function recreateBasket(
-  { pool, admission }: RecreateDeps,
+  { pool, admission, metrics }: RecreateDeps,
   caller: BasketCaller,
   basketId: string,
   conditions: Conditions,
@@ -52,7 +52,11 @@ export async function recreateBasket(
   const found = await getBasket(pool, caller, basketId);
   if (isRefusal(found)) return found;
   // What it still holds, because nobody has swept it yet, is there for the new one.
-  if (!isLive(found.basket)) await admission.release(await expireListed(pool, [found.basket]));
+  if (!isLive(found.basket)) {
+    const ended = await expireListed(pool, [found.basket]);
+    metrics.changed('expired', ended.length);
+    await admission.release(ended);
+  }
 
   let again = false;
   const result = await changeBasket(pool, caller, basketId, conditions, async (change) => {
@@ -71,7 +75,10 @@ export async function recreateBasket(
   });
   if (isRefusal(result)) return result;
   const replayed = result.replayed || again;
-  if (!replayed) await admission.settle([holdOf(result.basket)]);
+  if (!replayed) {
+    metrics.changed('created');
+    await admission.settle([holdOf(result.basket)]);
+  }
   return { ...result, now: result.basket.createdAt, replayed };
 }
 

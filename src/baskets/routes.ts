@@ -2,12 +2,13 @@ import { type Static, Type } from '@sinclair/typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type pg from 'pg';
 import { isRefusal, type Refusal, refuse } from '../errors.ts';
+import type { HoldMetrics } from '../holds/index.ts';
 import { callerOfRequest, shopCaller } from '../http/access.ts';
 import type { Api } from '../http/api.ts';
 import { makeCursor, readCursor } from '../http/cursor.ts';
 import { idempotencyKeyOf, idempotencyKeysOf } from '../http/idempotency.ts';
 import type { CountAsCalls, CountCodeTries } from '../http/limits.ts';
-import { problemBody, RefusalError, schemaRefusal, sendProblem } from '../http/problems.ts';
+import { noteRefusal, problemBody, RefusalError, schemaRefusal, sendProblem } from '../http/problems.ts';
 import {
   Id,
   mergePatchOf,
@@ -48,6 +49,7 @@ import { showBasket, type Viewer } from './view.ts';
 
 /** What the basket routes need beside what creation does. */
 export type BasketRouteDeps = CreateDeps & {
+  metrics: HoldMetrics;
   cursorKeys: Keyring;
   countCodeTries: CountCodeTries;
   /** The start link of a basket, signed with this key. */
@@ -202,6 +204,7 @@ export function basketRoutes(app: Api, deps: BasketRouteDeps): void {
       const results = await Promise.all(
         created.map(async (one) => {
           if (!isRefusal(one)) return { status: 201, basket: await showCreated(deps, one) };
+          noteRefusal(reply, one.refused);
           const problem = problemBody(one, app.publicUrl, request.id);
           return { status: problem.status, problem };
         }),

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { claimKeys, giveKeysUp, type IdempotencyKey, keepAnswers, nameOfKey } from '../http/idempotency.ts';
 import { openBatchQueue } from '../platform/batch-queue.ts';
+import type { QueueMetrics } from '../platform/metrics.ts';
 import { hasSqlState, sqlState, waitForLocksAtMost, withTransaction } from '../platform/postgres.ts';
 import { type BasketCaller, type Conditions, mayNotChange } from './change.ts';
 import type { Basket } from './model.ts';
@@ -39,6 +40,7 @@ type ChangeOfMany<Request, Answer> = {
  */
 export function openChangeQueue<Request extends ChangeRequest, Answer extends Record<string, unknown>>(
   pool: pg.Pool,
+  metrics: QueueMetrics,
   sort: ChangeOfMany<Request, Answer>,
 ): (request: Request) => Promise<Made<Answer> | null | 'overloaded'> {
   return openBatchQueue({
@@ -52,6 +54,7 @@ export function openChangeQueue<Request extends ChangeRequest, Answer extends Re
     maxBatch: 100,
     maxInFlight: 2,
     maxWaiting: 5000,
+    metrics,
   });
 }
 

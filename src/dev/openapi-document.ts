@@ -1,9 +1,9 @@
 import { pino } from 'pino';
-import { Registry } from 'prom-client';
 import { buildApp } from '../app.ts';
 import { loadConfig } from '../config.ts';
 import { openAdmission } from '../holds/index.ts';
 import type { Api } from '../http/api.ts';
+import { openMetrics } from '../metrics.ts';
 import { openDatabaseClock } from '../platform/clock.ts';
 import { openOutbound } from '../platform/outbound.ts';
 import { openPostgres } from '../platform/postgres.ts';
@@ -34,12 +34,13 @@ async function ofApp<T>(look: (app: Api) => T): Promise<T> {
   const pool = openPostgres(config.databaseUrl, () => {});
   const redis = openRedis(config.redisUrl, '', () => {});
   const outbound = openOutbound({ allowPrivate: false });
+  const admission = openAdmission(redis);
   const app = await buildApp(config, {
     pool,
     redis,
-    admission: openAdmission(redis),
+    admission,
     suspect: () => {},
-    metrics: new Registry(),
+    metrics: openMetrics(pool, redis, admission),
     clock: openDatabaseClock(pool),
     openings: { count: () => {} },
     outbound,

@@ -24,11 +24,12 @@ import {
 } from '../baskets/index.ts';
 import { readEvents } from '../catalogue/index.ts';
 import { isRefusal, type ProblemCode, type Refusal, refuse } from '../errors.ts';
-import type { Admission } from '../holds/index.ts';
+import type { Admission, HoldMetrics } from '../holds/index.ts';
 import type { ApiCaller } from '../http/access.ts';
 import { type IdempotencyKey, runOnce } from '../http/idempotency.ts';
 import { type ClickedEvent, linkChecks, logsIn, outerExpiry } from '../links/index.ts';
 import type { Keyring } from '../platform/crypto.ts';
+import type { QueueMetrics } from '../platform/metrics.ts';
 import { withTransaction } from '../platform/postgres.ts';
 import { type Shop, type ShopCache, withParameters } from '../shops/index.ts';
 import { readSpent, spend } from './store.ts';
@@ -39,6 +40,7 @@ export type RedeemDeps = {
   pool: pg.Pool;
   shops: ShopCache;
   admission: Admission;
+  metrics: HoldMetrics;
   confirmationKeys: Keyring;
   sessionKeys: Keyring;
   redeemTogether: ReturnType<typeof openRedemptionQueue>;
@@ -144,6 +146,9 @@ export async function redeemConfirmation(
 
   const { basket, ended } = result;
   if (!result.replayed) {
+    const isFirst = basket.activatedAt?.getTime() === result.now.getTime();
+    if (isFirst) deps.metrics.changed('activated');
+    deps.metrics.changed('superseded', ended.length);
     await deps.admission.release(ended);
     void deps.admission.settle([holdOf(basket)]);
   }
@@ -164,8 +169,8 @@ export async function redeemConfirmation(
  * Group commit of redemptions as nearly all are: the first of a basket that holds its stock, for a customer who has no
  * other basket.
  */
-export function openRedemptionQueue(pool: pg.Pool) {
-  return openChangeQueue(pool, {
+export function openRedemptionQueue(pool: pg.Pool, metrics: QueueMetrics) {
+  return openChangeQueue(pool, metrics, {
     change: activateFree,
     answerOf: ({ basket, request: { shop, redeem } }: Free<Redemption>) => ({
       login: loginOf(shop, basket, redeem.customerId),

@@ -287,7 +287,8 @@ locked AS MATERIALIZED (
 given_back AS (
   UPDATE stock s SET held = s.held - l.quantity FROM locked l WHERE s.shop_id = l.shop_id AND s.stock_id = l.stock_id
 )
-SELECT shop_id AS "shopId", basket_id AS "basketId" FROM ended`;
+SELECT shop_id AS "shopId", basket_id AS "basketId",
+  extract(epoch FROM clock_timestamp() - expires_at)::float8 AS "lateSeconds" FROM ended`;
 }
 
 const expireListedSql = endSql(
@@ -306,9 +307,15 @@ const cancelByEventSql = endSql(
   `date_trunc('milliseconds', now())`,
 );
 
-/** Expires those of the listed baskets that are due by Postgres' clock, up to 500, and says which. */
-export async function expireListed(db: Queryable, baskets: readonly BasketName[]): Promise<BasketName[]> {
-  return (await db.query<BasketName>(expireListedSql, namesOf(baskets))).rows;
+/**
+ * Expires those of the listed baskets that are due by Postgres' clock, up to 500, and says which, and how long after they
+ * were due.
+ */
+export async function expireListed(
+  db: Queryable,
+  baskets: readonly BasketName[],
+): Promise<(BasketName & { lateSeconds: number })[]> {
+  return (await db.query<BasketName & { lateSeconds: number }>(expireListedSql, namesOf(baskets))).rows;
 }
 
 /** Baskets that are due, whichever they are, those that are longest so first. */

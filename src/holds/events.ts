@@ -1,7 +1,8 @@
-import type pg from 'pg';
 import { eventsToEnd, markBasketsEnded } from '../catalogue/index.ts';
-import type { Admission } from './admission.ts';
 import { cancelByEvent, hasLiveBaskets } from './arbiter.ts';
+import type { KeeperDeps } from './epoch.ts';
+
+type EndDeps = Pick<KeeperDeps, 'pool' | 'admission' | 'metrics'>;
 
 /**
  * Ends the live baskets of a cancelled event, batch by batch. Baskets that another transaction is working on are left
@@ -9,20 +10,20 @@ import { cancelByEvent, hasLiveBaskets } from './arbiter.ts';
  * the event is cancelled.
  */
 export async function endBasketsOfEvent(
-  pool: pg.Pool,
-  admission: Admission,
+  { pool, admission, metrics }: EndDeps,
   shopId: string,
   eventId: string,
 ): Promise<void> {
   for (;;) {
     const ended = await cancelByEvent(pool, shopId, eventId);
     if (ended.length === 0) break;
+    metrics.changed('event_cancelled', ended.length);
     await admission.release(ended);
   }
   if (!(await hasLiveBaskets(pool, shopId, eventId))) await markBasketsEnded(pool, shopId, eventId);
 }
 
 /** Takes up cancellations that were interrupted. */
-export async function endBasketsOfCancelledEvents(pool: pg.Pool, admission: Admission): Promise<void> {
-  for (const { shopId, eventId } of await eventsToEnd(pool)) await endBasketsOfEvent(pool, admission, shopId, eventId);
+export async function endBasketsOfCancelledEvents(deps: EndDeps): Promise<void> {
+  for (const { shopId, eventId } of await eventsToEnd(deps.pool)) await endBasketsOfEvent(deps, shopId, eventId);
 }

@@ -4,7 +4,7 @@ export { startCatchUp } from './catch-up.ts';
 export { adoptEpoch, checkEpoch, type KeeperDeps } from './epoch.ts';
 export { endBasketsOfCancelledEvents, endBasketsOfEvent } from './events.ts';
 export { type Keeper, startKeeper } from './keeper.ts';
-export { holdMetrics } from './metrics.ts';
+export { type HoldMetrics, holdMetrics } from './metrics.ts';
 export {
   type BasketRow,
   type BasketStatus,

@@ -44,6 +44,7 @@ export async function reconcile(deps: KeeperDeps, which: readonly StockName[] | 
     const drifted = await compareRows(deps, which);
     if (drifted === null) return null;
     const driftUnits = drifted.reduce((sum, { held, sold }) => sum + Math.abs(held) + Math.abs(sold), 0);
+    metrics.driftRepaired.inc(driftUnits);
     if (which === 'all') metrics.drift.set(driftUnits);
     if (drifted.length > 0) {
       logger.warn({ rows: drifted.length, driftUnits }, 'redis had drifted from postgres');

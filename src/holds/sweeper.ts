@@ -1,9 +1,8 @@
-import type pg from 'pg';
-import type { Logger } from 'pino';
 import { type Background, runEvery } from '../platform/background.ts';
 import { hasSqlState, sqlState } from '../platform/postgres.ts';
-import { type Admission, type BasketName, partitions } from './admission.ts';
+import { type BasketName, partitions } from './admission.ts';
 import { expireListed, listDue, readHeldBaskets } from './arbiter.ts';
+import type { KeeperDeps } from './epoch.ts';
 import { liveStatuses } from './model.ts';
 
 /** Larger ones end a crowd little sooner, and keep others waiting for longer; smaller ones end it later. */
@@ -11,43 +10,34 @@ const batchSize = 500;
 const tickMs = 500;
 const postgresOnlyEveryMs = 10_000;
 
+/** `onExpired` is called when baskets have expired. */
+type SweeperDeps = KeeperDeps & { onExpired(): void };
+
 /**
  * Starts the sweeper. Every half second it looks, partition by partition, at the baskets whose deadline in Redis has
  * passed; Postgres decides which of them are due. Every ten seconds it asks Postgres alone, which covers deadlines that
- * Redis lost. `alsoEvery10Seconds` is what else must be taken up again after a crash. `onExpired` is called when baskets
- * have expired.
+ * Redis lost. `alsoEvery10Seconds` is what else must be taken up again after a crash.
  */
-export function startSweeper(
-  pool: pg.Pool,
-  admission: Admission,
-  logger: Logger,
-  alsoEvery10Seconds: () => Promise<void>,
-  onExpired: () => void,
-): Background {
+export function startSweeper(deps: SweeperDeps, alsoEvery10Seconds: () => Promise<void>): Background {
   let lastFullSweepMs = Number.NEGATIVE_INFINITY;
-  return runEvery(tickMs, logger, 'sweep failed, will be tried again', async (isStopping) => {
+  return runEvery(tickMs, deps.logger, 'sweep failed, will be tried again', async (isStopping) => {
     for (const partition of partitions) {
-      while (!isStopping() && (await sweepPartition(pool, admission, logger, partition, onExpired)) === batchSize);
+      while (!isStopping() && (await sweepPartition(deps, partition)) === batchSize);
     }
     if (isStopping() || performance.now() - lastFullSweepMs < postgresOnlyEveryMs) return;
     lastFullSweepMs = performance.now();
-    while (!isStopping() && (await sweepPostgres(pool, admission, logger, onExpired)) === batchSize);
+    while (!isStopping() && (await sweepPostgres(deps)) === batchSize);
     await alsoEvery10Seconds();
   });
 }
 
 /** Looks at the baskets of a partition whose deadline has passed; gives how many there were, at most a batch. */
-async function sweepPartition(
-  pool: pg.Pool,
-  admission: Admission,
-  logger: Logger,
-  partition: number,
-  onExpired: () => void,
-): Promise<number> {
+async function sweepPartition(deps: SweeperDeps, partition: number): Promise<number> {
+  const { pool, admission } = deps;
   const listed = await admission.due(partition, batchSize);
   if (listed.length === 0) return 0;
-  const ended = await expireApart(pool, logger, listed);
-  if (ended.length > 0) onExpired();
+  const ended = await expireApart(deps, listed);
+  if (ended.length > 0) deps.onExpired();
   await admission.release(ended);
   const endedIds = new Set(ended.map(({ basketId }) => basketId));
   const others = listed.filter(({ basketId }) => !endedIds.has(basketId));
@@ -72,15 +62,10 @@ async function sweepPartition(
 }
 
 /** Expires a batch without asking Redis where to look; gives how many there were. */
-async function sweepPostgres(
-  pool: pg.Pool,
-  admission: Admission,
-  logger: Logger,
-  onExpired: () => void,
-): Promise<number> {
-  const rows = await expireApart(pool, logger, await listDue(pool, batchSize));
-  if (rows.length > 0) onExpired();
-  await admission.release(rows);
+async function sweepPostgres(deps: SweeperDeps): Promise<number> {
+  const rows = await expireApart(deps, await listDue(deps.pool, batchSize));
+  if (rows.length > 0) deps.onExpired();
+  await deps.admission.release(rows);
   return rows.length;
 }
 
@@ -89,9 +74,13 @@ async function sweepPostgres(
  * contradict each other or somebody keeps its stock locked, fails the whole statement: the batch is halved until it is
  * alone, so that the others end in time.
  */
-async function expireApart(pool: pg.Pool, logger: Logger, listed: readonly BasketName[]): Promise<BasketName[]> {
+async function expireApart(deps: KeeperDeps, listed: readonly BasketName[]): Promise<BasketName[]> {
+  const { pool, logger, metrics } = deps;
   try {
-    return await expireListed(pool, listed);
+    const ended = await expireListed(pool, listed);
+    metrics.changed('expired', ended.length);
+    for (const { lateSeconds } of ended) metrics.expiryLateness.observe(lateSeconds);
+    return ended;
   } catch (error) {
     if (!hasSqlState(error, sqlState.checkViolation, sqlState.lockNotAvailable)) throw error;
     if (listed.length === 1) {
@@ -99,7 +88,7 @@ async function expireApart(pool: pg.Pool, logger: Logger, listed: readonly Baske
       return [];
     }
     const half = Math.ceil(listed.length / 2);
-    const rows = await expireApart(pool, logger, listed.slice(0, half));
-    return rows.concat(await expireApart(pool, logger, listed.slice(half)));
+    const rows = await expireApart(deps, listed.slice(0, half));
+    return rows.concat(await expireApart(deps, listed.slice(half)));
   }
 }

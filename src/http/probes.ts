@@ -19,10 +19,10 @@ const config = { rateLimit: false } as const;
  */
 export function probes(
   app: Api,
-  deps: { pool: pg.Pool; redis: RedisConnection; metrics: Registry; isServing: () => boolean },
+  deps: { pool: pg.Pool; redis: RedisConnection; metrics: { registry: Registry }; isServing: () => boolean },
 ): void {
   app.get('/metrics', { config, schema: { hide: true } }, async (_request, reply) =>
-    reply.type(deps.metrics.contentType).send(await deps.metrics.metrics()),
+    reply.type(deps.metrics.registry.contentType).send(await deps.metrics.registry.metrics()),
   );
   app.get('/health/live', { config, schema: { hide: true } }, async () => ({ status: 'ok' }));
   app.get(

@@ -17,6 +17,18 @@ declare module 'fastify' {
   }
 }
 
+declare module 'fastify' {
+  interface FastifyReply {
+    /** The codes of all that was refused, for those who count; null: nothing was. */
+    refusals: ProblemCode[] | null;
+  }
+}
+
+/** Has a refusal counted with the answer that it is a part of. */
+export function noteRefusal(reply: FastifyReply, code: ProblemCode): void {
+  reply.refusals = [...(reply.refusals ?? []), code];
+}
+
 const soonSeconds = 1;
 
 /** The body of a refusal as RFC 9457 has it. `publicUrl` is where the page about the code is. */
@@ -65,6 +77,7 @@ export function sendProblem(
   body: { status: number } = problemBody(refusal, reply.server.publicUrl, reply.request.id),
 ): FastifyReply {
   const { status } = body;
+  noteRefusal(reply, refusal.refused);
   if (status === 401) {
     reply.header('www-authenticate', reply.request.routeOptions.config.storefront ? 'Basic' : 'Bearer');
   }
@@ -163,6 +176,7 @@ export async function refusalBehind(error: FastifyError | RefusalError, request:
 /** Turns every thrown error and unknown path into a problem, and serves the page about each code. */
 export function problemHandling(app: FastifyInstance, publicUrl: string): void {
   app.decorate('publicUrl', publicUrl);
+  app.decorateReply('refusals', null);
   const methodsByUrl = new Map<string, Set<string>>();
   app.decorate('methodsByUrl', methodsByUrl);
   app.addHook('onRoute', ({ url, method }) => {

@@ -10,6 +10,7 @@ import Fastify, {
 import type { Config } from '../config.ts';
 import { refuse } from '../errors.ts';
 import { lateCompilers, strictly } from './compilers.ts';
+import type { RequestMetrics } from './metrics.ts';
 import { RefusalError, refusalOf, sendParserProblem, sendProblem } from './problems.ts';
 import { strict } from './schema.ts';
 
@@ -23,11 +24,12 @@ const answerWithinMs = 5000;
 /**
  * Makes the Fastify instance with the limits and the strictness that every route shares: nothing is coerced or dropped,
  * bodies, headers and waits are bounded, unknown query parameters under `/v1` are refused, and each request is one line
- * of log with its route pattern, since paths and queries carry tokens.
+ * of log and one of the counted with its route pattern, since paths and queries carry tokens.
  */
 export function makeFastify(
   config: Pick<Config, 'trustProxy' | 'publicUrl'>,
   logger: FastifyBaseLogger,
+  metrics: RequestMetrics,
 ): FastifyInstance {
   const app = Fastify({
     loggerInstance: logger,
@@ -51,10 +53,10 @@ export function makeFastify(
     clientErrorHandler: (error, socket) => sendParserProblem(error, socket, config.publicUrl),
     frameworkErrors: (error, request, reply) => {
       sendProblem(reply.header('x-request-id', request.id), refusalOf(error));
-      logRequest(request, reply);
+      noteAnswer(request, reply, metrics);
     },
   });
-  answerInTime(app);
+  answerInTime(app, metrics);
   // Whoever expects what we do not know is served as anybody else (RFC 9110, 10.1.1), not with Node's bare 417.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   app.addHook('onRoute', (route) => {
@@ -77,7 +79,7 @@ export function makeFastify(
     done();
   });
   app.addHook('onResponse', (request, reply, done) => {
-    logRequest(request, reply);
+    noteAnswer(request, reply, metrics);
     done();
   });
   return app;
@@ -88,7 +90,7 @@ export function makeFastify(
  * `handlerTimeout` ends as soon as a body was read, so that it never applies to a POST that has one
  * (https://github.com/fastify/fastify/pull/6725).
  */
-function answerInTime(app: FastifyInstance): void {
+function answerInTime(app: FastifyInstance, metrics: RequestMetrics): void {
   const timers = new WeakMap<FastifyRequest, NodeJS.Timeout>();
   app.addHook('onRequest', (request, reply, done) => {
     const timer = setTimeout(() => {
@@ -96,7 +98,11 @@ function answerInTime(app: FastifyInstance): void {
       if (request.raw.complete && !reply.sent) reply.send(new RefusalError(refuse('unavailable')));
     }, answerWithinMs);
     timers.set(request, timer);
-    reply.raw.once('close', () => clearTimeout(timer));
+    metrics.begun();
+    reply.raw.once('close', () => {
+      metrics.gone();
+      clearTimeout(timer);
+    });
     done();
   });
   app.addHook('preValidation', (request, _reply, done) => {
@@ -115,13 +121,17 @@ export function timesSent({ raw: { rawHeaders } }: FastifyRequest, name: string)
   return times;
 }
 
-function logRequest(request: FastifyRequest, reply: FastifyReply): void {
+function noteAnswer(request: FastifyRequest, reply: FastifyReply, metrics: RequestMetrics): void {
+  const { method } = request;
+  const { url: route = 'unknown' } = request.routeOptions;
+  const { statusCode: status, elapsedTime: durationMs, refusals } = reply;
+  metrics.answered({ method, route, status, durationMs, refusals });
   request.log.info(
     {
-      method: request.method,
-      route: request.routeOptions.url ?? 'unknown',
-      status: reply.statusCode,
-      durationMs: Math.round(reply.elapsedTime * 10) / 10,
+      method,
+      route,
+      status,
+      durationMs: Math.round(durationMs * 10) / 10,
       shopId: request.caller?.shopId,
     },
     'request',

@@ -31,7 +31,16 @@ export type RefusedClick =
 /** What a start link led to. */
 export type Click =
   | RefusedClick
-  | { outcome: 'proven'; shop: Shop; basketId: string; said: SaidByLink; link: LinkState; now: Date };
+  | {
+      outcome: 'proven';
+      shop: Shop;
+      basketId: string;
+      said: SaidByLink;
+      link: LinkState;
+      now: Date;
+      /** Redis could not say it: Postgres was asked. */
+      cold: boolean;
+    };
 
 /** The basket of a proven click, to be shown. */
 export type ClickedBasket = { outcome: 'proven'; basket: Basket; events: ClickedEvent[] };
@@ -91,13 +100,13 @@ async function followProven(deps: ClickDeps, shop: Shop, said: SaidByLink, now: 
   if (!isId(basketId)) return { outcome: 'refused', code: 'basket_expired', shop, basketId };
   const answer = await deps.admission.click({ shopId, basketId });
   if (answer.outcome === 'follow' && leadsOn(answer.link, said, now)) {
-    return { outcome: 'proven', shop, basketId, said, link: answer.link, now };
+    return { outcome: 'proven', shop, basketId, said, link: answer.link, now, cold: false };
   }
   const clicked = await readClicked(deps.pool, shop, said, now);
   if (clicked.outcome === 'refused') return clicked;
   const { basket } = clicked;
   if (answer.outcome === 'unknown' && answer.seen !== null) void deps.admission.warm(holdOf(basket), answer.seen);
-  return { outcome: 'proven', shop, basketId, said, link: linkStateOf(basket), now };
+  return { outcome: 'proven', shop, basketId, said, link: linkStateOf(basket), now, cold: true };
 }
 
 function leadsOn(link: LinkState, said: SaidByLink, now: Date): boolean {

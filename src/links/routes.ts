@@ -14,7 +14,7 @@ import { type ProblemCode, problems, refuse } from '../errors.ts';
 import type { Api } from '../http/api.ts';
 import type { LimitInvalidClicks } from '../http/limits.ts';
 import { contentSecurityPolicy } from '../http/pages.ts';
-import { sendProblem } from '../http/problems.ts';
+import { noteRefusal, sendProblem } from '../http/problems.ts';
 import { OneOf, Problem, problemResponses, Shared, strict } from '../http/schema.ts';
 import { formatMoney, totalsOf } from '../money/index.ts';
 import { frontendOrigins, laravelParameters, type Shop, withParameters } from '../shops/index.ts';
@@ -28,6 +28,7 @@ import {
   type RefusedClick,
   readClicked,
 } from './click.ts';
+import type { LinkMetrics } from './metrics.ts';
 import { mintStartLink, revokeStartLinks, startLinkOf } from './mint.ts';
 import { continuePage, problemPage } from './page.ts';
 import { isCrossSite, openerOf } from './visitor.ts';
@@ -37,6 +38,7 @@ export type LinkRouteDeps = ClickDeps & {
   publicUrl: string;
   limitInvalidClicks: LimitInvalidClicks;
   openings: Pick<OpeningCounter, 'count'>;
+  metrics: LinkMetrics;
   /** Makes the confirmation token that a person's click hands to the shop front end. */
   mintConfirmation: (click: { basketId: string; linkGeneration: number }, shop: Shop) => Promise<string>;
 };
@@ -110,6 +112,7 @@ export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
     });
     /** Whoever guesses is slowed down. Valid links are never limited: a whole company may share an address. */
     const refuseClick = async (request: FastifyRequest, reply: FastifyReply, click: RefusedClick) => {
+      deps.metrics.opened('refused');
       const secondsLeft = click.code === 'link_invalid' ? await deps.limitInvalidClicks(request) : null;
       if (secondsLeft === null) return sendRefusal(request, reply, click);
       return sendRefusal(request, reply.header('retry-after', secondsLeft), { ...click, code: 'rate_limited' });
@@ -128,6 +131,7 @@ export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
       if (clicked.outcome === 'refused') return refuseClick(request, reply, clicked);
       const { basket } = clicked;
       deps.openings.count(basket, opener, now);
+      deps.metrics.opened('page');
       return reply
         .header('content-security-policy', contentSecurityPolicy({ formActionOrigins: frontendOrigins(shop) }))
         .type('text/html; charset=utf-8')
@@ -135,6 +139,7 @@ export function linkRoutes(app: Api, deps: LinkRouteDeps): void {
     };
     const press = async (request: FastifyRequest, reply: FastifyReply, follow: () => Promise<Click>) => {
       if (isCrossSite(request.headers, deps.publicUrl)) {
+        deps.metrics.opened('refused');
         return sendRefusal(request, reply, { code: 'cross_site', shop: null, basketId: null });
       }
       const click = await follow();
@@ -195,8 +200,9 @@ async function sendToShop(
   request: FastifyRequest,
   reply: FastifyReply,
   deps: LinkRouteDeps,
-  { shop, basketId, link }: Extract<Click, { outcome: 'proven' }>,
+  { shop, basketId, link, cold }: Extract<Click, { outcome: 'proven' }>,
 ): Promise<FastifyReply> {
+  deps.metrics.opened(cold ? 'redirected_cold' : 'redirected');
   const url = new URL(shop.frontend.confirmUrl);
   for (const [name, value] of new URL(request.url, deps.publicUrl).searchParams) {
     if (!ownParameters.includes(name) && isPassed(name, shop.link.passParams)) url.searchParams.append(name, value);
@@ -240,10 +246,12 @@ function sendRefusal(
   const accept = request.headers.accept ?? '';
   const wantsJson = accept.includes('json') && !accept.includes('text/html');
   if (shop !== null && !wantsJson) {
+    noteRefusal(reply, code);
     const url = withParameters(shop.frontend.errorUrl, { error: code, basket_id: basketId });
     return reply.header('referrer-policy', 'no-referrer').redirect(url, 303);
   }
   if (wantsJson || !accept.includes('text/html')) return sendProblem(reply, refuse(code));
+  noteRefusal(reply, code);
   const [locale = 'en'] = (request.headers['accept-language'] ?? 'en').split(/[,;]/);
   return reply
     .code(problems[code].status)

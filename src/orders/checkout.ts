@@ -13,7 +13,7 @@ import {
   supersede,
 } from '../baskets/index.ts';
 import { isRefusal, type Refusal, refuse } from '../errors.ts';
-import type { Admission } from '../holds/index.ts';
+import type { Admission, HoldMetrics } from '../holds/index.ts';
 import { newId } from '../platform/ids.ts';
 import type { ShopCache } from '../shops/index.ts';
 import type { openCompletionQueue } from './complete.ts';
@@ -23,6 +23,7 @@ import type { FailRequest } from './model.ts';
 export type OrderDeps = {
   pool: pg.Pool;
   admission: Admission;
+  metrics: HoldMetrics;
   shops: ShopCache;
   completeTogether: ReturnType<typeof openCompletionQueue>;
 };
@@ -96,6 +97,7 @@ export async function startCheckout(
     customerId,
   );
   if (isRefusal(result) || result.replayed) return result;
+  deps.metrics.changed('superseded', ended.length);
   await deps.admission.release(ended);
   void deps.admission.settle([holdOf(result.basket)]);
   return result;

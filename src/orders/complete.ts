@@ -27,6 +27,7 @@ import {
 import { readEvents } from '../catalogue/index.ts';
 import { isRefusal, type Refusal, refuse } from '../errors.ts';
 import { moveStock } from '../holds/index.ts';
+import type { QueueMetrics } from '../platform/metrics.ts';
 import type { OrderDeps } from './checkout.ts';
 import type { CompleteRequest } from './model.ts';
 import { insertOrders, type Order } from './store.ts';
@@ -54,6 +55,7 @@ export async function completeBasket(
   const together = await deps.completeTogether({ caller, basketId, conditions, complete: request });
   if (together === 'overloaded') return refuse('unavailable');
   if (together === null) return completeAlone(deps, caller, basketId, conditions, request);
+  deps.metrics.changed('completed');
   await deps.admission.sell([together.basket]);
   return together;
 }
@@ -62,8 +64,8 @@ export async function completeBasket(
  * Group commit of completions as nearly all are: in time, under the present lease if under any, and paid with money alone.
  * Nothing of their stock is decided, since what is held can always be sold, so its rows are locked last and shortly.
  */
-export function openCompletionQueue(pool: pg.Pool) {
-  return openChangeQueue(pool, {
+export function openCompletionQueue(pool: pg.Pool, metrics: QueueMetrics) {
+  return openChangeQueue(pool, metrics, {
     change: completeFree,
     answerOf: () => ({}),
     alsoApart: ({ caller, complete }: Completion) => [`order ${caller.shopId}/${complete.orderId}`],
@@ -120,6 +122,7 @@ async function completeAlone(
     return outcome;
   });
   if (isRefusal(result) || result.replayed || !completedNow) return result;
+  deps.metrics.changed('completed');
   // A late completion may have taken its stock anew, which Redis has not heard of: settling counts it once.
   if (result.basket.late) await deps.admission.settle([holdOf(result.basket)]);
   await deps.admission.sell([result.basket]);

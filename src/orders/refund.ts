@@ -33,8 +33,10 @@ export async function refundBasket(
   request: RefundRequest,
 ): Promise<Answered | Refusal> {
   let restocked: StockTake[] = [];
+  let recorded = false;
   const result = await changeBasket(deps.pool, caller, basketId, conditions, async (change) => {
     restocked = [];
+    recorded = false;
     const { tx, basket, now } = change;
     const { status, statusReason } = asOf(basket, now);
     if (status !== 'completed') {
@@ -47,6 +49,7 @@ export async function refundBasket(
     const lines = refundedLines(basket, earlier, request.lines);
     if (isRefusal(lines)) return lines;
     if (request.restock) restocked = takesOf(lines);
+    recorded = true;
     return refund(change, earlier, {
       refundId: newId('rfd'),
       paymentReference,
@@ -55,6 +58,7 @@ export async function refundBasket(
       createdAt: now,
     });
   });
+  if (!isRefusal(result) && !result.replayed && recorded) deps.metrics.changed('refunded');
   if (!isRefusal(result) && !result.replayed && restocked.length > 0) {
     await deps.admission.restock({ ...result.basket, takes: restocked });
   }

@@ -1,3 +1,4 @@
+import type { QueueMetrics } from './metrics.ts';
 import { isUnavailable } from './postgres.ts';
 
 /** How jobs are gathered into batches. */
@@ -11,6 +12,7 @@ type Batching<Job, Outcome> = {
   maxInFlight: number;
   /** How many may wait, those of one shop at most half of it. */
   maxWaiting: number;
+  metrics: QueueMetrics;
 };
 
 /** Longer than a commit takes unless it waits for somebody's lock. */
@@ -20,6 +22,7 @@ type Waiting<Job, Outcome> = {
   job: Job;
   shopId: string;
   keys: readonly string[];
+  sinceMs: number;
   resolve: (outcome: Outcome) => void;
   reject: (error: unknown) => void;
 };
@@ -38,12 +41,13 @@ type Waiting<Job, Outcome> = {
 export function openBatchQueue<Job, Outcome>(
   batching: Batching<Job, Outcome>,
 ): (job: Job) => Promise<Outcome | 'overloaded'> {
-  const { work, shopOf, keysOf, maxBatch, maxInFlight, maxWaiting } = batching;
+  const { work, shopOf, keysOf, maxBatch, maxInFlight, maxWaiting, metrics } = batching;
   /** Those that wait, by shop; the shop whose turn is next stands first. */
   const lanes = new Map<string, Waiting<Job, Outcome>[]>();
   let waiting = 0;
   let inFlight = 0;
   let begunAtMs = 0;
+  metrics.measure(() => waiting);
 
   async function doBatch(batch: Waiting<Job, Outcome>[]): Promise<void> {
     try {
@@ -97,7 +101,9 @@ export function openBatchQueue<Job, Outcome>(
       inFlight += 1;
       begunAtMs = performance.now();
       setTimeout(pump, patienceMs + 1).unref();
-      void doBatch(takeBatch()).finally(() => {
+      const batch = takeBatch();
+      metrics.begun(batch.length, begunAtMs - Math.min(...batch.map(({ sinceMs }) => sinceMs)));
+      void doBatch(batch).finally(() => {
         inFlight -= 1;
         pump();
       });
@@ -107,9 +113,13 @@ export function openBatchQueue<Job, Outcome>(
   return (job) => {
     const shopId = shopOf(job);
     const ofShop = lanes.get(shopId)?.length ?? 0;
-    if (waiting >= maxWaiting || ofShop >= maxWaiting / 2) return Promise.resolve('overloaded');
+    if (waiting >= maxWaiting || ofShop >= maxWaiting / 2) {
+      metrics.refused();
+      return Promise.resolve('overloaded');
+    }
+    const sinceMs = performance.now();
     return new Promise((resolve, reject) => {
-      laneOf(shopId).push({ job, shopId, keys: keysOf(job), resolve, reject });
+      laneOf(shopId).push({ job, shopId, keys: keysOf(job), sinceMs, resolve, reject });
       waiting += 1;
       pump();
     });

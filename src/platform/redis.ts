@@ -21,6 +21,8 @@ export type RedisConnection = {
    * the breaker closes, before which calls may have been lost.
    */
   onUsable(listener: () => void): void;
+  /** Whether calls are sent: it is connected, and the breaker closed. */
+  isUsable(): boolean;
   /** Whether Redis answers right now. */
   ping(): Promise<boolean>;
   close(): Promise<void>;
@@ -82,8 +84,10 @@ export function openRedis(urls: string, keyPrefix: string, onError: (error: Erro
     }, probeEveryMs);
   }
 
+  const isUsable = () => probing === undefined && client.status === 'ready';
+
   async function run(script: RedisScript, keys: string[], args: (string | number)[]): Promise<RedisReply> {
-    if (probing !== undefined || client.status !== 'ready') return { known: false };
+    if (!isUsable()) return { known: false };
     if (!defined.has(script.name)) {
       client.defineCommand(script.name, { lua: script.source });
       defined.add(script.name);
@@ -109,6 +113,7 @@ export function openRedis(urls: string, keyPrefix: string, onError: (error: Erro
     onUsable(listener) {
       listeners.push(listener);
     },
+    isUsable,
     ping: answers,
     async close() {
       clearTimeout(probing);

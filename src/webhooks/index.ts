@@ -1,7 +1,9 @@
 export { changeRoutes, wakeAfterChanges } from './changes/routes.ts';
 export { completedPayment, giftVariables, tebexShare, tebexTime } from './delivery/tebex.ts';
+export { webhookMetrics } from './metrics.ts';
 export { announceBaskets, announceEventCancelled, owedToNobody } from './outbox.ts';
 export { startRelay } from './relay/relay.ts';
+export { readLagSeconds } from './relay/store.ts';
 export { goOnAfterRestore } from './restored/store.ts';
 export { webhookRoutes } from './routes.ts';
 export { changesKeptDays } from './rules.ts';

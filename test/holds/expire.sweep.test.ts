@@ -1,5 +1,6 @@
+import { Registry } from 'prom-client';
 import t from 'tap';
-import { openAdmission, startSweeper } from '../../src/holds/index.ts';
+import { holdMetrics, openAdmission, startSweeper } from '../../src/holds/index.ts';
 import { openLogger } from '../../src/platform/logger.ts';
 import { audit } from '../support/audit.ts';
 import {
@@ -202,7 +203,8 @@ t.test('whoever sends changes on is woken when a basket expires, named by Redis 
       await admission.remind([{ shopId: shop.shopId, basketId: id, deadline: new Date(0) }]);
     }
     await new Promise<void>((woken) => {
-      const sweeper = startSweeper(pool, admission, openLogger('silent'), async () => {}, woken);
+      const deps = { pool, admission, logger: openLogger('silent'), metrics: holdMetrics(new Registry()) };
+      const sweeper = startSweeper({ ...deps, onExpired: woken }, async () => {});
       t.teardown(sweeper.stop);
     });
     t.equal(await statusInRow(shop, id), 'expired', `named by ${from}`);

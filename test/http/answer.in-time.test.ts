@@ -1,4 +1,6 @@
+import { Registry } from 'prom-client';
 import t from 'tap';
+import { requestMetrics } from '../../src/http/metrics.ts';
 import { problemHandling } from '../../src/http/problems.ts';
 import { makeFastify } from '../../src/http/requests.ts';
 import { openLogger } from '../../src/platform/logger.ts';
@@ -9,7 +11,7 @@ const answeredWithinMs = 6000;
 
 t.test('a request that nothing comes of is answered 503 in time, with a body and without', async (t) => {
   const publicUrl = 'http://localhost';
-  const app = makeFastify({ trustProxy: false, publicUrl }, openLogger('silent'));
+  const app = makeFastify({ trustProxy: false, publicUrl }, openLogger('silent'), requestMetrics(new Registry()));
   problemHandling(app, publicUrl);
   app.all('/never', () => new Promise(() => {}));
   const url = await app.listen({ host: '127.0.0.1', port: 0 });

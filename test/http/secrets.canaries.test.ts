@@ -380,7 +380,7 @@ async function plantEverywhere(t: Test) {
   t.match(found, {
     log: /"customer erased"[\s\S]*"request failed"/,
     refusals: /internal_error/,
-    metrics: /^# HELP /m,
+    metrics: /^basketlink_refusals_total\{route="\/v1\/confirmations"/m,
     outbox: /basket\.completed|completed/,
     webhooks: /basket\.completed/,
     redis: /stalls/,

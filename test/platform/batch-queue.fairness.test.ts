@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { Registry } from 'prom-client';
 import t from 'tap';
 import { openBatchQueue } from '../../src/platform/batch-queue.ts';
+import { queueMetrics } from '../../src/platform/metrics.ts';
 import { until } from '../support/until.ts';
 
 type Job = { name: string; shop: string; keys?: string[] };
@@ -22,6 +24,7 @@ function openQueue(more: { maxInFlight?: number; maxWaiting?: number } = {}) {
     maxBatch: 3,
     maxInFlight: 1,
     maxWaiting: 100,
+    metrics: queueMetrics(new Registry())('test'),
     ...more,
   });
   /** Ends the batch that was begun first, and waits until the next has begun. */
@@ -108,6 +111,7 @@ t.test('a batch that fails is tried job by job, so that only the one at fault fa
     maxBatch: 3,
     maxInFlight: 1,
     maxWaiting: 100,
+    metrics: queueMetrics(new Registry())('test'),
   });
   const answers = await Promise.allSettled(['a', 'b', 'bad', 'c'].map((name) => put({ name, shop: 'roxy' })));
   t.same(

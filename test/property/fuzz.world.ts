@@ -1,7 +1,8 @@
 import { Agent, type IncomingMessage, request } from 'node:http';
+import { Registry } from 'prom-client';
 import type { Test } from 'tap';
 import { expireListed } from '../../src/holds/arbiter.ts';
-import { endBasketsOfCancelledEvents } from '../../src/holds/index.ts';
+import { endBasketsOfCancelledEvents, holdMetrics } from '../../src/holds/index.ts';
 import { shopScopes } from '../../src/http/access.ts';
 import { withTransaction } from '../../src/platform/postgres.ts';
 import { createBasket, openBasket, pressLink, type TestShop } from '../support/journey.ts';
@@ -169,7 +170,7 @@ async function sweep({ world, shopId }: Run, basketIds: readonly string[]): Prom
   const { pool, admission } = world.neighbour.service;
   await admission.release(swept);
   // Before the service comes to it by itself, which would look like the doing of the next call.
-  await endBasketsOfCancelledEvents(pool, admission);
+  await endBasketsOfCancelledEvents({ pool, admission, metrics: holdMetrics(new Registry()) });
 }
 
 function pool({ world }: Pick<Run, 'world'>) {

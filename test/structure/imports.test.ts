@@ -19,13 +19,13 @@ const { dependencies }: { dependencies: Record<string, string> } = JSON.parse(
 /** From the bottom up: each may import what stands before it, but for what `reserved` says. */
 const order = [
   ...['config.ts', 'errors.ts', 'platform', 'http', 'money', 'webhooks', 'shops', 'catalogue', 'holds', 'baskets'],
-  ...['links', 'handoff', 'orders', 'tebex', 'app.ts', 'server.ts', 'cli', 'client', 'dev'],
+  ...['links', 'handoff', 'orders', 'tebex', 'metrics.ts', 'app.ts', 'server.ts', 'cli', 'client', 'dev'],
 ];
 const rooms = ['money', 'webhooks', 'shops', 'catalogue', 'holds', 'baskets', 'links', 'handoff', 'orders', 'tebex'];
 /** Who alone may import it. */
 const reserved: Record<string, string[]> = {
   // tebex shows payments as webhooks do.
-  webhooks: ['catalogue', 'holds', 'baskets', 'tebex', 'app.ts', 'server.ts', 'cli'],
+  webhooks: ['catalogue', 'holds', 'baskets', 'tebex', 'metrics.ts', 'app.ts', 'server.ts', 'cli'],
   tebex: ['app.ts', 'cli'],
   'server.ts': ['dev'],
   'app.ts': ['server.ts', 'dev'],

@@ -5,6 +5,7 @@ import type { Keyring } from '../../platform/crypto.ts';
 import type { Outbound } from '../../platform/outbound.ts';
 import { messageOf, type RenderBasket } from '../delivery/message.ts';
 import { type Attempt, send } from '../delivery/send.ts';
+import type { WebhookMetrics } from '../metrics.ts';
 import type { KeptAttempt } from '../model.ts';
 import { secretsOf } from '../secrets.ts';
 import { waitMs } from './schedule.ts';
@@ -26,6 +27,7 @@ export type RelayDeps = {
   sealKeys: Keyring;
   renderBasket: RenderBasket;
   logger: Logger;
+  metrics: WebhookMetrics;
 };
 
 /** Sends changes to webhooks in the background. */
@@ -55,7 +57,7 @@ const keptAttempts = 20;
  * A try that is under way keeps nobody waiting: its outcome is noted with those of others that have come back meanwhile.
  */
 export function startRelay(deps: RelayDeps): Relay {
-  const { pool, logger } = deps;
+  const { pool, logger, metrics } = deps;
   const inFlight = new Set<Promise<void>>();
   let outcomes: Outcome[] = [];
   let stopping = false;
@@ -71,7 +73,11 @@ export function startRelay(deps: RelayDeps): Relay {
     outcomes = [];
     try {
       const { disabled } = await noteOutcomes(pool, noted);
-      if (disabled > 0) tidyAtMs = 0;
+      if (disabled.length > 0) tidyAtMs = 0;
+      for (const reason of disabled) metrics.disabled(reason);
+      for (const { delivered, waitMs } of noted) {
+        if (delivered !== null) metrics.tried(delivered ? 'delivered' : waitMs === null ? 'failed' : 'retried');
+      }
     } catch (error) {
       outcomes = [...noted, ...outcomes];
       throw error;

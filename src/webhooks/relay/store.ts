@@ -203,7 +203,7 @@ async function lease(tx: Queryable, picked: readonly Due[]): Promise<Claimed[]> 
  * Notes what became of tries, and gives their leases back. A webhook that answered 410, or where nothing has succeeded for
  * five days, is disabled, and its change `webhook.disabled` written with it.
  */
-export function noteOutcomes(pool: pg.Pool, outcomes: readonly Outcome[]): Promise<{ disabled: number }> {
+export function noteOutcomes(pool: pg.Pool, outcomes: readonly Outcome[]): Promise<{ disabled: DisabledReason[] }> {
   return withTransaction(pool, async (tx) => {
     // In one order, so that two replicas that note for the same webhooks wait for each other.
     await tx.query(
@@ -237,8 +237,33 @@ export function noteOutcomes(pool: pg.Pool, outcomes: readonly Outcome[]): Promi
       outcomes.filter(({ delivered }) => delivered !== null),
     );
     for (const { webhook, reason } of ended) await disable(tx, webhook, reason);
-    return { disabled: ended.length };
+    return { disabled: ended.map(({ reason }) => reason) };
   });
+}
+
+/**
+ * For how many seconds the oldest change has been waiting that should be on its way: for its deliveries to be made, or for
+ * a delivery to be tried. Webhooks that fail are left out, since what waits there waits for them. Two looks into an index
+ * for each webhook, however much waits.
+ */
+export async function readLagSeconds(db: Queryable): Promise<number> {
+  const { rows } = await db.query<{ lag: number }>(
+    `SELECT /* across shops: one relay works for all of them */
+       coalesce(extract(epoch FROM now() - min(least(unseen.since, due.since))), 0)::float8 AS lag
+     FROM webhooks w
+     LEFT JOIN LATERAL (
+       SELECT o.created_at AS since FROM outbox o WHERE o.shop_id = w.shop_id
+         AND o.xact >= pg_snapshot_xmin(w.seen) AND NOT pg_visible_in_snapshot(o.xact, w.seen)
+       ORDER BY o.xact LIMIT 1
+     ) unseen ON true
+     LEFT JOIN LATERAL (
+       SELECT d.next_try_at AS since FROM deliveries d WHERE d.shop_id = w.shop_id
+         AND d.webhook_number = w.webhook_number AND ${isDue}
+       ORDER BY d.next_try_at, d.change_number LIMIT 1
+     ) due ON true
+     WHERE w.disabled_at IS NULL AND w.failing_since IS NULL`,
+  );
+  return rows[0]?.lag ?? 0;
 }
 
 type ToDisable = { webhook: WebhookName; reason: DisabledReason };
