@@ -55,6 +55,7 @@ export function requestMetrics(registry: Registry): RequestMetrics {
   /** What prom-client would look up anew for each request. */
   const requestsOf = childrenOf(requests);
   const durationsOf = childrenOf(durations);
+  const refusedOf = childrenOf(refused);
   return {
     begun() {
       inFlight += 1;
@@ -66,7 +67,7 @@ export function requestMetrics(registry: Registry): RequestMetrics {
       const method = methods.has(sent) ? sent : 'other';
       requestsOf(method, route, String(status)).inc();
       durationsOf(method, route).observe(durationMs / 1000);
-      if (refusals !== null) for (const code of refusals) refused.inc({ route, code });
+      if (refusals !== null) for (const code of refusals) refusedOf(route, code).inc();
     },
   };
 }
