@@ -22,6 +22,29 @@ const good = [
    ON CONFLICT (shop_id, stock_id) DO UPDATE SET held = s.held`,
   'UPDATE stock s SET held = t.q FROM unnest($1::text[], $2::int[]) AS t(shop_id, q) WHERE s.shop_id = t.shop_id',
   'DELETE FROM stock WHERE shop_id = $1',
+  'SELECT 1 FROM baskets b JOIN stock s USING (shop_id) LEFT JOIN orders o ON o.shop_id = b.shop_id WHERE b.shop_id = ANY($1)',
+  'SELECT 1 FROM baskets b JOIN stock s ON s.stock_id = $2 WHERE b.shop_id = $1 AND s.shop_id = $1',
+  `SELECT 1 FROM unnest($1::text[]) AS a(shop_id) JOIN baskets b ON b.shop_id = a.shop_id JOIN stock s ON s.shop_id = a.shop_id`,
+  'SELECT 1 FROM baskets b WHERE shop_id = $1 AND (shop_id, basket_id) IN (SELECT shop_id, basket_id FROM orders WHERE shop_id = ANY($2))',
+  'WITH b AS (SELECT basket_id FROM baskets WHERE shop_id = $1) UPDATE stock s SET held = 0 FROM b WHERE s.shop_id = $1',
+  'SELECT 1 FROM baskets b, LATERAL (SELECT FROM stock s WHERE s.shop_id = b.shop_id) x WHERE b.shop_id = ANY($1)',
+  'SELECT (SELECT count(*) FROM stock WHERE shop_id = $1) FROM baskets WHERE shop_id = $1',
+  'UPDATE stock s SET held = 0 WHERE s.shop_id = ANY($1) AND NOT EXISTS (SELECT FROM baskets b WHERE b.shop_id = ANY($1))',
+];
+
+/** Each names its shops, and brings rows of one together with those of another. */
+const mixing = [
+  'SELECT 1 FROM baskets b JOIN stock s ON s.stock_id = b.basket_id WHERE b.shop_id = ANY($1) AND s.shop_id = ANY($1)',
+  'SELECT 1 FROM baskets b JOIN stock s ON s.stock_id = b.basket_id WHERE b.shop_id = $1 AND s.shop_id = $2',
+  'SELECT 1 FROM baskets b LEFT JOIN orders o USING (basket_id) WHERE b.shop_id = ANY($1) AND o.shop_id = ANY($1)',
+  'WITH o AS (SELECT * FROM orders WHERE shop_id = ANY($1)) SELECT 1 FROM baskets b JOIN o USING (basket_id) WHERE b.shop_id = ANY($1)',
+  'WITH b AS (SELECT basket_id FROM baskets WHERE shop_id = $2) UPDATE stock s SET held = 0 FROM b WHERE s.shop_id = $1',
+  'UPDATE stock s SET held = b.version FROM baskets b WHERE s.shop_id = ANY($1) AND b.shop_id = ANY($1)',
+  'DELETE FROM stock s USING baskets b WHERE s.shop_id = ANY($1) AND b.shop_id = ANY($1)',
+  'SELECT 1 FROM baskets b, LATERAL (SELECT FROM stock s WHERE s.shop_id = $2) x WHERE b.shop_id = $1',
+  'SELECT 1 FROM baskets b WHERE b.shop_id = ANY($1) AND EXISTS (SELECT FROM stock s WHERE s.shop_id = ANY($1) AND s.stock_id = b.basket_id)',
+  'SELECT 1 FROM baskets b WHERE b.shop_id = ANY($1) AND basket_id IN (SELECT basket_id FROM orders WHERE shop_id = ANY($1))',
+  'SELECT 1 FROM (SELECT basket_id FROM orders WHERE shop_id = ANY($1)) o, baskets b WHERE b.shop_id = ANY($1)',
 ];
 
 const bad: Record<string, string[]> = {
@@ -85,6 +108,15 @@ t.test(
     }
   },
 );
+
+t.test('a join is found out that is not on shop_id, though each of its sides names shops', async (t) => {
+  for (const statement of mixing) {
+    t.match(await complaintsAbout(statement), [/not on their shop_id|may be of another shop/], statement);
+    const everywhere = statement.replace(/(\b\w\.)?\bshop_id = (ANY\(\$\d\)|\$\d)/g, 'true');
+    const across = everywhere.replace(/SELECT|UPDATE|DELETE/, '$& /* across shops: for a reason */');
+    t.match(await complaintsAbout(across), [/not on their shop_id|may be of another shop/], across);
+  }
+});
 
 t.test('a statement may work across shops if it says why, and if it does', async (t) => {
   t.match(await judge(['SELECT /* across shops: for a reason */ 1 FROM stock'], tables), [

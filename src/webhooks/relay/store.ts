@@ -317,7 +317,8 @@ export async function purgeDeliveries(db: Queryable): Promise<number> {
   const { rowCount } = await db.query(
     `DELETE /* across shops: one relay works for all of them */ FROM deliveries d
      WHERE (d.shop_id, d.webhook_number, d.delivery_id) IN (
-       SELECT p.* FROM (VALUES ('delivered', $1::int), ('failed', $2::int)) AS k(status, kept_days), LATERAL (
+       SELECT p.shop_id, p.webhook_number, p.delivery_id
+       FROM (VALUES ('delivered', $1::int), ('failed', $2::int)) AS k(status, kept_days), LATERAL (
          SELECT p.shop_id, p.webhook_number, p.delivery_id FROM deliveries p
          WHERE p.status = k.status AND p.status <> 'pending' AND p.updated_at < now() - k.kept_days * interval '1 day'
          LIMIT $3 FOR UPDATE SKIP LOCKED
