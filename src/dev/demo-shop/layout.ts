@@ -8,13 +8,16 @@ import type { ShopSession } from './sessions.ts';
  */
 export type Page = { title: string; content: Html; formsLeadOut?: boolean; countsDown?: boolean };
 
-/** Sends a page inside the shop's frame, which shows whose session it is. */
+/** A page inside the shop's frame, which shows whose session it is. */
+export function pageAnswer(session: ShopSession, page: Page, status: number): Response {
+  return new Response(`<!doctype html>\n${frame(session, page).markup}`, {
+    status,
+    headers: { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': contentSecurityPolicy(page) },
+  });
+}
+
 export function sendPage(reply: FastifyReply, session: ShopSession, page: Page, status = 200): FastifyReply {
-  return reply
-    .code(status)
-    .type('text/html; charset=utf-8')
-    .header('content-security-policy', contentSecurityPolicy(page))
-    .send(`<!doctype html>\n${frame(session, page).markup}`);
+  return reply.send(pageAnswer(session, page, status));
 }
 
 function contentSecurityPolicy({ formsLeadOut = false, countsDown = false }: Page): string {

@@ -1,4 +1,4 @@
-import type { ApiProblem, Basket, Item, Unavailable } from './api.ts';
+import type { Basket, Item, Problem, Unavailable } from './api.ts';
 import { formatMoney, formatTime } from './format.ts';
 import { type Html, html } from './html.ts';
 import type { Page } from './layout.ts';
@@ -73,7 +73,8 @@ ${basketActions(basket, session)}`,
 /** Until when the basket is held, and more time for whoever asks: by the button at any time, in time by the warning. */
 function heldUntil({ extensionsLeft, extendableUntil, serverTime, status }: Basket, expiresAt: string): Html {
   const secondsLeft = (Date.parse(expiresAt) - Date.parse(serverTime)) / 1000;
-  const canExtend = status !== 'checkout' && extensionsLeft > 0 && expiresAt < extendableUntil;
+  const canExtend =
+    status !== 'checkout' && extensionsLeft > 0 && extendableUntil !== null && expiresAt < extendableUntil;
   const warning = canExtend
     ? 'Your tickets are held for less than a minute more. Press “I need more time” to keep them longer.'
     : 'Your tickets are held for less than a minute more.';
@@ -349,15 +350,15 @@ ${onward('/', 'Go to the home page')}`,
 }
 
 /** What the API refused, in the shop's words or, where it has none, in the API's public ones. */
-export function apiProblemPage(problem: ApiProblem): Page {
+export function apiProblemPage(problem: Problem): Page {
   const text = problemText(problem.code) ?? {
     heading: 'That did not work',
-    happened: problem.detail ?? problem.title,
+    happened: problem.detail,
     next: 'Go back to your basket and try again.',
   };
   return {
     title: text.heading,
-    content: html`${explanation(text.happened, text.next, problem.code, problem.requestId ?? null)}
+    content: html`${explanation(text.happened, text.next, problem.code, problem.requestId || null)}
 ${onward('/basket', 'Go to your basket')}`,
   };
 }

@@ -5,6 +5,12 @@ const NEW_LINK = 'Ask whoever sent you the link for a new one.';
 const OPEN_AGAIN = 'Open the link in your message once more.';
 const REFUND = 'If money was taken, it goes back to you in full. You need not do anything.';
 
+const UNREACHABLE = {
+  heading: 'We cannot reach our tickets',
+  happened: 'The part of our shop that keeps the tickets does not answer.',
+  next: 'Wait a moment and try again. If you were paying: trying again never pays twice.',
+};
+
 const TEXTS: Readonly<Record<string, ProblemText>> = {
   // Refusals of a start link or of its confirmation, as they arrive at /basket/problem.
   link_invalid: {
@@ -180,11 +186,8 @@ const TEXTS: Readonly<Record<string, ProblemText>> = {
     happened: 'The payment reached us after your time was over, and the tickets have been sold to others.',
     next: REFUND,
   },
-  api_unreachable: {
-    heading: 'We cannot reach our tickets',
-    happened: 'The part of our shop that keeps the tickets does not answer.',
-    next: 'Wait a moment and try again. If you were paying: trying again never pays twice.',
-  },
+  unreachable: UNREACHABLE,
+  unusable_answer: UNREACHABLE,
 };
 
 /** The text for a problem code of the API, or null for a code that this shop has no words for. */

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { Type } from '@sinclair/typebox';
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import { type ApiProblem, type BasketlinkApi, CodeType } from './api.ts';
-import { sendPage } from './layout.ts';
+import { confirmHandler } from '../../client/shop.ts';
+import { type BasketlinkApi, codeTypes, type Problem } from './api.ts';
+import { pageAnswer, sendPage } from './layout.ts';
 import * as pages from './pages.ts';
 import type { Sessions, ShopSession } from './sessions.ts';
 
@@ -49,36 +50,29 @@ export function registerRoutes(
     return reply.header('set-cookie', sessions.start({ ...session, staff })).redirect('/', 303);
   });
 
-  // The link's redirect adds the partner's own parameters (utm_source and the like), so others than `token` are no error.
-  const confirmQuery = Type.Object({ token: Type.String({ minLength: 1, maxLength: 1024 }) });
-  app.get('/basket/confirm', { schema: { querystring: confirmQuery } }, async (request, reply) => {
-    // The token stands in this address: it must not travel on in a Referer.
-    reply.header('referrer-policy', 'no-referrer');
-    const session = sessions.find(request.headers.cookie);
-    const redeemed = await api.redeem({
-      token: request.query.token,
-      customerId: session.customerId,
-      context: session.staff ? 'box_office' : 'customer',
-      currentBasketId: session.basket?.id ?? null,
-      sessionToken: session.basket?.sessionToken ?? null,
-    });
-    if (!redeemed.ok) {
-      const { redirectUrl } = redeemed.problem;
-      return redirectUrl ? reply.redirect(redirectUrl, 303) : sendProblem(reply, session, redeemed.problem);
-    }
-    const { basket, customer, session: basketSession, redirectUrl } = redeemed.body;
-    const loggedIn = customer?.registered && customer.login === 'auto' ? customer.id : null;
-    const cookie = sessions.start({
-      ...session,
-      customerId: loggedIn ?? session.customerId,
-      basket: {
-        id: basket.id,
-        sessionToken: basketSession.token,
-        signInRequired: customer?.registered === true && customer.login === 'signIn',
-      },
-      payment: null,
-    });
-    return reply.header('set-cookie', cookie).redirect(redirectUrl, 303);
+  const confirm = confirmHandler({
+    client: api.redeemer,
+    visitorOf: ({ headers }) => {
+      const { customerId, staff, basket } = sessions.find(headers.get('cookie'));
+      return {
+        customerId,
+        context: staff ? 'box_office' : 'customer',
+        currentBasketId: basket?.id ?? null,
+        sessionToken: basket?.sessionToken ?? null,
+      };
+    },
+    logIn: ({ basket, customer, session: { token } }, { headers }) => {
+      const session = sessions.find(headers.get('cookie'));
+      const customerId = customer.login === 'auto' ? customer.id : session.customerId;
+      const signInRequired = customer.registered && customer.login === 'signIn';
+      const held = { id: basket.id, sessionToken: token, signInRequired };
+      return { 'set-cookie': sessions.start({ ...session, customerId, basket: held, payment: null }) };
+    },
+    refused: (problem, { headers }) => problemAnswer(sessions.find(headers.get('cookie')), problem),
+  });
+  app.get('/basket/confirm', async ({ url, headers }, reply) => {
+    const sent = Object.entries(headers).map(([name, value]): [string, string] => [name, String(value)]);
+    return reply.send(await confirm(new Request(new URL(url, `http://${headers.host}`), { headers: sent })));
   });
 
   app.get('/basket', async (request, reply) => {
@@ -86,12 +80,12 @@ export function registerRoutes(
     if (!session.basket) return sendPage(reply, session, pages.noBasketPage());
     const [basket, items] = await Promise.all([api.readBasket(session.basket), api.listItems()]);
     // The session token outlives the basket by a day; after that there is nothing to see here any more.
-    if (!basket.ok && (basket.problem.status === 401 || basket.problem.status === 404)) {
+    if (basket.error && [401, 404].includes(basket.error.status)) {
       return sendPage(reply, session, pages.noBasketPage());
     }
-    if (!basket.ok) return sendProblem(reply, session, basket.problem);
+    if (basket.error) return sendProblem(reply, session, basket.error);
     // What else could be bought is no reason to withhold the basket.
-    return sendPage(reply, session, pages.basketPage(basket.body, items.ok ? items.body.data : [], session));
+    return sendPage(reply, session, pages.basketPage(basket.data, items.data?.data ?? [], session));
   });
 
   const problemQuery = Type.Object({ error: Optional, basket_id: Optional });
@@ -105,7 +99,7 @@ export function registerRoutes(
     const session = sessions.find(request.headers.cookie);
     if (!session.basket) return reply.redirect('/basket', 303);
     const added = await api.addLine(session.basket, request.body.itemId);
-    return added.ok ? reply.redirect('/basket', 303) : sendProblem(reply, session, added.problem);
+    return added.error ? sendProblem(reply, session, added.error) : reply.redirect('/basket', 303);
   });
 
   const lineParams = Type.Object({ lineId: Type.String() });
@@ -119,11 +113,11 @@ export function registerRoutes(
     const { quantity, remove } = request.body;
     const wanted = remove === undefined ? quantity : 0;
     const changed = await api.changeLine(session.basket, request.params.lineId, wanted);
-    return changed.ok ? reply.redirect('/basket', 303) : sendProblem(reply, session, changed.problem);
+    return changed.error ? sendProblem(reply, session, changed.error) : reply.redirect('/basket', 303);
   });
 
   const codeBody = Type.Object({
-    type: CodeType,
+    type: Type.Union(codeTypes.map((type) => Type.Literal(type))),
     code: Type.String(),
     remove: Type.Optional(Type.Literal('yes')),
   });
@@ -132,14 +126,14 @@ export function registerRoutes(
     if (!session.basket) return reply.redirect('/basket', 303);
     const { type, code, remove } = request.body;
     const changed = await (remove === undefined ? api.applyCode : api.removeCode)(session.basket, type, code.trim());
-    return changed.ok ? reply.redirect('/basket', 303) : sendProblem(reply, session, changed.problem);
+    return changed.error ? sendProblem(reply, session, changed.error) : reply.redirect('/basket', 303);
   });
 
   app.post('/basket/extend', async (request, reply) => {
     const session = sessions.find(request.headers.cookie);
     if (!session.basket) return reply.redirect('/basket', 303);
     const extended = await api.extend(session.basket);
-    return extended.ok ? reply.redirect('/basket', 303) : sendProblem(reply, session, extended.problem);
+    return extended.error ? sendProblem(reply, session, extended.error) : reply.redirect('/basket', 303);
   });
 
   app.post('/basket/again', async (request, reply) => {
@@ -147,14 +141,15 @@ export function registerRoutes(
     if (!session.basket) return reply.redirect('/basket', 303);
     const made = await api.recreate(session.basket);
     // The second half of a double click finds the new basket.
-    if (!made.ok && made.problem.code === 'not_recreatable') return reply.redirect('/basket', 303);
-    if (!made.ok) return sendProblem(reply, session, made.problem);
-    const { id, session: basketSession, unavailable } = made.body;
+    if (made.error?.code === 'not_recreatable') return reply.redirect('/basket', 303);
+    if (made.error) return sendProblem(reply, session, made.error);
+    const { id, session: basketSession, unavailable } = made.data;
+    if (basketSession === undefined) throw new Error('who asked by a session was given none');
     session.basket = { ...session.basket, id, sessionToken: basketSession.token };
     session.payment = null;
     if (unavailable.length === 0) return reply.redirect('/basket', 303);
     const items = await api.listItems();
-    return sendPage(reply, session, pages.notAllLeftPage(unavailable, items.ok ? items.body.data : []));
+    return sendPage(reply, session, pages.notAllLeftPage(unavailable, items.data?.data ?? []));
   });
 
   app.post('/basket/leave', async (request, reply) => {
@@ -163,18 +158,18 @@ export function registerRoutes(
     // A session may not end its basket: the tickets go back on sale when their time is over.
     session.basket = null;
     session.payment = null;
-    return reply.redirect((basket?.ok && basket.body.cancelRedirectUrl) || '/', 303);
+    return reply.redirect(basket?.data?.cancelRedirectUrl ?? '/', 303);
   });
 
   app.post('/basket/pay', async (request, reply) => {
     const session = sessions.find(request.headers.cookie);
     if (!session.basket) return reply.redirect('/basket', 303);
     const started = await api.startCheckout(session.basket, session.customerId);
-    if (!started.ok && started.problem.code === 'customer_mismatch') {
-      return sendPage(reply, session, pages.signInToPayPage(), started.problem.status);
+    if (started.error?.code === 'customer_mismatch') {
+      return sendPage(reply, session, pages.signInToPayPage(), started.error.status);
     }
-    if (!started.ok) return sendProblem(reply, session, started.problem);
-    const { basket, leaseId, leaseExpiresAt, amountDue } = started.body;
+    if (started.error) return sendProblem(reply, session, started.error);
+    const { basket, leaseId, leaseExpiresAt, amountDue } = started.data;
     session.payment = {
       leaseId,
       leaseExpiresAt,
@@ -197,9 +192,9 @@ export function registerRoutes(
     const session = sessions.find(request.headers.cookie);
     if (!session.basket || !session.payment) return reply.redirect('/basket', 303);
     const completed = await api.complete(session.basket.id, session.payment, session.customerId);
-    if (!completed.ok) return sendProblem(reply, session, completed.problem);
+    if (completed.error) return sendProblem(reply, session, completed.error);
     // The payment stays: the second half of a double click then gets the same answer and ends on the same page.
-    return reply.redirect(completed.body.redirectUrl, 303);
+    return reply.redirect(completed.data.redirectUrl, 303);
   });
 
   app.get('/pay/late', async (request, reply) => {
@@ -213,30 +208,30 @@ export function registerRoutes(
     const session = sessions.find(request.headers.cookie);
     if (!session.basket || !session.payment) return reply.redirect('/basket', 303);
     const basket = await api.readBasket(session.basket);
-    if (!basket.ok) return sendProblem(reply, session, basket.problem);
-    if (basket.body.status === 'checkout') return reply.redirect('/pay/late', 303);
+    if (basket.error) return sendProblem(reply, session, basket.error);
+    if (basket.data.status === 'checkout') return reply.redirect('/pay/late', 303);
     const completed = await api.complete(session.basket.id, session.payment, session.customerId);
-    return completed.ok
-      ? reply.redirect(completed.body.redirectUrl, 303)
-      : sendProblem(reply, session, completed.problem);
+    return completed.error
+      ? sendProblem(reply, session, completed.error)
+      : reply.redirect(completed.data.redirectUrl, 303);
   });
 
   app.post('/pay/fail', async (request, reply) => {
     const session = sessions.find(request.headers.cookie);
     if (!session.basket || !session.payment) return reply.redirect('/basket', 303);
     const failed = await api.failCheckout(session.basket.id, session.payment, session.customerId);
-    if (!failed.ok) return sendProblem(reply, session, failed.problem);
+    if (failed.error) return sendProblem(reply, session, failed.error);
     session.payment = null;
-    return reply.redirect(failed.body.redirectUrl, 303);
+    return reply.redirect(failed.data.redirectUrl, 303);
   });
 
   app.post('/pay/back', async (request, reply) => {
     const session = sessions.find(request.headers.cookie);
     if (!session.basket) return reply.redirect('/basket', 303);
     const left = await api.leaveCheckout(session.basket);
-    if (!left.ok) return sendProblem(reply, session, left.problem);
+    if (left.error) return sendProblem(reply, session, left.error);
     session.payment = null;
-    return reply.redirect(left.body.redirectUrl, 303);
+    return reply.redirect(left.data.redirectUrl, 303);
   });
 
   const thankYouQuery = Type.Object({ order_id: Optional, customer_id: Optional });
@@ -245,11 +240,11 @@ export function registerRoutes(
     const { order_id: orderId, customer_id: customerId } = request.query;
     const session = sessions.find(request.headers.cookie);
     const basket = session.basket && (await api.readBasket(session.basket));
-    if (basket && !basket.ok && basket.problem.status >= 500) return sendProblem(reply, session, basket.problem);
-    if (!orderId || !basket?.ok || basket.body.status !== 'completed' || basket.body.orderId !== orderId) {
+    if (basket?.error && basket.error.status >= 500) return sendProblem(reply, session, basket.error);
+    if (!orderId || basket?.data?.status !== 'completed' || basket.data.orderId !== orderId) {
       return sendPage(reply, session, pages.unknownOrderPage(), 404);
     }
-    const confirmed = customerId !== undefined && customerId === basket.body.customer?.id ? customerId : null;
+    const confirmed = customerId !== undefined && customerId === basket.data.customer?.id ? customerId : null;
     return sendPage(reply, session, pages.thankYouPage(orderId, confirmed));
   });
 
@@ -258,8 +253,12 @@ export function registerRoutes(
   );
 }
 
-function sendProblem(reply: FastifyReply, session: ShopSession, problem: ApiProblem): FastifyReply {
+function sendProblem(reply: FastifyReply, session: ShopSession, problem: Problem): FastifyReply {
+  return reply.send(problemAnswer(session, problem));
+}
+
+function problemAnswer(session: ShopSession, problem: Problem): Response {
   // A credential that the API does not take is the shop's fault, not the customer's.
   const status = problem.status === 401 || problem.status >= 500 ? 502 : problem.status;
-  return sendPage(reply, session, pages.apiProblemPage(problem), status);
+  return pageAnswer(session, pages.apiProblemPage(problem), status);
 }

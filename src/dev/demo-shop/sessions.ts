@@ -33,7 +33,7 @@ export function createSessions(shopId: string) {
 
   return {
     /** The session that the `Cookie` header names, or a new empty one that is kept only once `start` is called with it. */
-    find(cookieHeader: string | undefined): ShopSession {
+    find(cookieHeader: string | null | undefined): ShopSession {
       const known = sessions.get(readCookie(cookieHeader, cookieName));
       return known ?? { customerId: null, staff: false, basket: null, payment: null };
     },
@@ -61,7 +61,7 @@ export function createSessions(shopId: string) {
   };
 }
 
-function readCookie(cookieHeader: string | undefined, name: string): string {
+function readCookie(cookieHeader: string | null | undefined, name: string): string {
   const pair = cookieHeader?.split(';').find((part) => part.trim().startsWith(`${name}=`));
   return pair?.trim().slice(name.length + 1) ?? '';
 }
