@@ -17,6 +17,7 @@ const documents = [
   'docs/integrate-a-back-end.md',
   'docs/integrate-a-shop-front-end.md',
   'docs/webhooks.md',
+  'docs/runbooks.md',
   'docs/tebex.md',
 ];
 

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
@@ -25,6 +25,31 @@ t.test('every file that the documentation names by its path in the project exist
     for (const [, file = ''] of prose(path).matchAll(/\b((?:src|test|docs|migrations|bench)\/[\w./-]*\.\w+)/g)) {
       t.ok(existsSync(join(project, file)), `${path} names ${file}`);
     }
+  }
+});
+
+t.test('every place in the documentation that the rest of the project names exists', async (t) => {
+  const places = ['src', 'test', 'bench', 'deploy', 'migrations', '.github', '.env.example', 'Dockerfile', '.ci/run'];
+  const files = places
+    .filter((place) => existsSync(join(project, place)))
+    .flatMap((place) =>
+      statSync(join(project, place)).isFile()
+        ? [place]
+        : readdirSync(join(project, place), { recursive: true, encoding: 'utf8' }).map((path) => join(place, path)),
+    )
+    .filter((path) => statSync(join(project, path)).isFile());
+  const named = files.flatMap((file) =>
+    [...read(file).matchAll(/\bdocs\/([\w-]+\.md)(#[\w-]+)?/g)].map(([, page = '', anchor]) => ({
+      file,
+      page,
+      anchor,
+    })),
+  );
+  t.not(named.length, 0);
+  for (const { file, page, anchor } of named) {
+    const target = `docs/${page}`;
+    t.ok(existsSync(join(project, target)), `${file} names ${target}`);
+    if (anchor !== undefined) t.ok(anchorsOf(target).includes(anchor.slice(1)), `${file} names ${target}${anchor}`);
   }
 });
 
