@@ -26,13 +26,16 @@ import { shedUnderPressure } from './http/pressure.ts';
 import { probes } from './http/probes.ts';
 import { methodsNotAllowed, problemHandling } from './http/problems.ts';
 import { makeFastify } from './http/requests.ts';
+import { traceRequests } from './http/traces.ts';
 import { linkKidOf, linkRoutes, openLaravelKeys, startLinkOf, startLinkPurpose } from './links/index.ts';
 import type { Metrics } from './metrics.ts';
 import { openCompletionQueue, orderRoutes } from './orders/index.ts';
+import { openBatchQueue } from './platform/batch-queue.ts';
 import type { DatabaseClock } from './platform/clock.ts';
 import { deriveKeyring, sealPurpose } from './platform/crypto.ts';
 import type { Outbound } from './platform/outbound.ts';
 import type { RedisConnection } from './platform/redis.ts';
+import type { Tracing } from './platform/tracing.ts';
 import {
   apiKeyRoutes,
   frontendOrigins,
@@ -65,13 +68,15 @@ export type Resources = {
   /** Says that there may be changes to send to webhooks. */
   wakeRelay: () => void;
   logger: Logger;
+  /** Null: there are no traces. */
+  tracing: Tracing | null;
   /** From when it listens until it is asked to stop. */
   isServing: () => boolean;
 };
 
 /** The table of contents: what every route shares, then the rooms from the bottom up. Opens nothing, listens nowhere. */
 export async function buildApp(config: Config, resources: Resources): Promise<Api> {
-  const { pool, admission, clock, metrics } = resources;
+  const { pool, admission, clock, metrics, tracing } = resources;
   const { publicUrl } = config;
   const startLinkKeys = deriveKeyring(config.linkKeys, startLinkPurpose);
   const confirmationKeys = deriveKeyring(config.linkKeys, confirmationPurpose);
@@ -85,8 +90,10 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
   const apiKeys = openApiKeyVerifier({ pool, shops });
   const items = openItemCache(pool);
   const stock = stockKeeper(pool, admission);
+  const openQueue = tracing?.openQueue ?? openBatchQueue;
 
   const app: Api = makeFastify(config, resources.logger, metrics.requests);
+  if (tracing !== null) traceRequests(app, tracing);
   problemHandling(app, publicUrl);
   strictJson(app);
   fingerprintBodies(app, deriveKeyring(config.dataKeys, 'fingerprint'));
@@ -129,7 +136,12 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     metrics: metrics.holds,
     linkKid: (shop: Shop) => linkKidOf(linkKeys, shop),
     suspect: resources.suspect,
-    commit: openCommitQueue(pool, admission.sawEpoch, { queue: metrics.queueOf('create'), holds: metrics.holds }),
+    commit: openCommitQueue(
+      pool,
+      admission.sawEpoch,
+      { queue: metrics.queueOf('create'), holds: metrics.holds },
+      openQueue,
+    ),
     countCodeTries,
     cardKeys,
     startLink: (basket: Basket, linkKid: string) => startLinkOf({ ...linkKeys, shops, publicUrl }, basket, linkKid),
@@ -161,14 +173,14 @@ export async function buildApp(config: Config, resources: Resources): Promise<Ap
     metrics: metrics.holds,
     confirmationKeys,
     sessionKeys,
-    redeemTogether: openRedemptionQueue(pool, metrics.queueOf('redeem')),
+    redeemTogether: openRedemptionQueue(pool, metrics.queueOf('redeem'), openQueue),
   });
   orderRoutes(app, {
     pool,
     shops,
     admission,
     metrics: metrics.holds,
-    completeTogether: openCompletionQueue(pool, metrics.queueOf('complete')),
+    completeTogether: openCompletionQueue(pool, metrics.queueOf('complete'), openQueue),
   });
   webhookRoutes(app, {
     pool,

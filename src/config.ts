@@ -82,6 +82,12 @@ export const environmentSchema = Type.Object({
     pattern: '^(fatal|error|warn|info|debug|silent)$',
     description: 'fatal, error, warn, info, debug or silent',
   }),
+  OTEL_EXPORTER_OTLP_ENDPOINT: Type.Optional(
+    Type.String({
+      pattern: '^https?://[^\\s?#]+$',
+      description: 'the OpenTelemetry collector that traces are sent to, http://host:4318 or https://…',
+    }),
+  ),
 });
 
 type VariableName = keyof typeof environmentSchema.properties;
@@ -116,6 +122,8 @@ export type Config = Readonly<{
   webhookAllowPrivate: boolean;
   trustProxy: false | string;
   logLevel: string;
+  /** Where traces are sent; null: none are made. */
+  otlpEndpoint: string | null;
 }>;
 
 /** Names every problem of the environment at once, without any of its values. */
@@ -171,6 +179,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
     webhookAllowPrivate: values.WEBHOOK_ALLOW_PRIVATE === 'true',
     trustProxy: values.TRUST_PROXY === 'false' ? false : values.TRUST_PROXY,
     logLevel: values.LOG_LEVEL,
+    otlpEndpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT ?? null,
   });
 }
 

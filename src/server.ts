@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import closeWithGrace from 'close-with-grace';
 import type pg from 'pg';
+import type { Logger } from 'pino';
 import { buildApp, buildOpsApp, type Resources } from './app.ts';
 import { showSnapshot, startOpeningCounter } from './baskets/index.ts';
 import { type Config, loadConfig, startProblem } from './config.ts';
@@ -22,6 +23,7 @@ import { assertMigrated } from './platform/migrations.ts';
 import { openOutbound } from './platform/outbound.ts';
 import { openPostgres } from './platform/postgres.ts';
 import { openRedis, type RedisConnection } from './platform/redis.ts';
+import type { Tracing } from './platform/tracing.ts';
 import { resealLaravelKeys } from './shops/index.ts';
 import { resealWebhookSecrets, startRelay } from './webhooks/index.ts';
 
@@ -71,10 +73,14 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
     });
   };
   try {
+    const tracing = await openTracing(config, logger);
+    if (tracing !== null) started.push(tracing.stop);
     const pool = openPostgres(config.databaseUrl, warn('postgres connection lost'));
     started.push(() => pool.end());
-    const redis = openRedis(config.redisUrl, redisKeyPrefix, warn('redis failed'));
-    started.push(redis.close);
+    tracing?.tracePool(pool);
+    const plainRedis = openRedis(config.redisUrl, redisKeyPrefix, warn('redis failed'));
+    started.push(plainRedis.close);
+    const redis = tracing?.traceRedis(plainRedis) ?? plainRedis;
     const outbound = openOutbound({ allowPrivate: config.webhookAllowPrivate });
     started.push(outbound.close);
     await assertMigrated(pool);
@@ -90,7 +96,8 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
     const openings = startOpeningCounter(pool, logger);
     started.push(openings.stop);
     const relay = startRelay({
-      ...{ pool, clock, outbound, sealKeys, renderBasket: showSnapshot, logger },
+      ...{ pool, clock, sealKeys, renderBasket: showSnapshot, logger },
+      outbound: tracing?.traceOutbound(outbound, 'webhook delivery') ?? outbound,
       metrics: metrics.webhooks,
     });
     started.push(relay.stop);
@@ -100,10 +107,11 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
     started.push(sweeper.stop);
     let serving = false;
     const resources: Resources = {
-      ...{ pool, redis, admission, metrics, clock, openings, outbound, logger },
+      ...{ pool, redis, admission, metrics, clock, openings, logger, tracing },
+      outbound: tracing?.traceOutbound(outbound, 'outgoing request') ?? outbound,
       isServing: () => serving,
       suspect: keeper.suspect,
-      wakeRelay: relay.wake,
+      wakeRelay: tracing?.detached(relay.wake) ?? relay.wake,
     };
     const app = await buildApp(config, resources);
     // Stopped after the other, so that probes are answered as long as requests are.
@@ -133,6 +141,12 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
     await stop();
     throw error;
   }
+}
+
+/** Loads OpenTelemetry only where traces are wanted: it takes time and memory. */
+async function openTracing({ otlpEndpoint }: Config, logger: Logger): Promise<Tracing | null> {
+  if (otlpEndpoint === null) return null;
+  return (await import('./platform/tracing.ts')).openTracing(otlpEndpoint, logger);
 }
 
 async function main(): Promise<void> {

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { claimKeys, giveKeysUp, type IdempotencyKey, keepAnswers, nameOfKey } from '../http/idempotency.ts';
-import { openBatchQueue } from '../platform/batch-queue.ts';
+import type { openBatchQueue } from '../platform/batch-queue.ts';
 import type { QueueMetrics } from '../platform/metrics.ts';
 import { hasSqlState, sqlState, waitForLocksAtMost, withTransaction } from '../platform/postgres.ts';
 import { type BasketCaller, type Conditions, mayNotChange } from './change.ts';
@@ -41,9 +41,10 @@ type ChangeOfMany<Request, Answer> = {
 export function openChangeQueue<Request extends ChangeRequest, Answer extends Record<string, unknown>>(
   pool: pg.Pool,
   metrics: QueueMetrics,
+  openQueue: typeof openBatchQueue,
   sort: ChangeOfMany<Request, Answer>,
 ): (request: Request) => Promise<Made<Answer> | null | 'overloaded'> {
-  return openBatchQueue({
+  return openQueue({
     work: (requests: readonly Request[]) => changeTogether(pool, requests, sort),
     shopOf: ({ caller }) => caller.shopId,
     keysOf: (request) => [

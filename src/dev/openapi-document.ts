@@ -47,6 +47,7 @@ async function ofApp<T>(look: (app: Api) => T): Promise<T> {
     wakeRelay: () => {},
     logger: pino({ level: 'silent' }),
     isServing: () => true,
+    tracing: null,
   });
   try {
     await app.ready();

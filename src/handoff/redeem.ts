@@ -28,6 +28,7 @@ import type { Admission, HoldMetrics } from '../holds/index.ts';
 import type { ApiCaller } from '../http/access.ts';
 import { type IdempotencyKey, runOnce } from '../http/idempotency.ts';
 import { type ClickedEvent, linkChecks, logsIn, outerExpiry } from '../links/index.ts';
+import type { openBatchQueue } from '../platform/batch-queue.ts';
 import type { Keyring } from '../platform/crypto.ts';
 import type { QueueMetrics } from '../platform/metrics.ts';
 import { withTransaction } from '../platform/postgres.ts';
@@ -169,8 +170,8 @@ export async function redeemConfirmation(
  * Group commit of redemptions as nearly all are: the first of a basket that holds its stock, for a customer who has no
  * other basket.
  */
-export function openRedemptionQueue(pool: pg.Pool, metrics: QueueMetrics) {
-  return openChangeQueue(pool, metrics, {
+export function openRedemptionQueue(pool: pg.Pool, metrics: QueueMetrics, openQueue: typeof openBatchQueue) {
+  return openChangeQueue(pool, metrics, openQueue, {
     change: activateFree,
     answerOf: ({ basket, request: { shop, redeem } }: Free<Redemption>) => ({
       login: loginOf(shop, basket, redeem.customerId),

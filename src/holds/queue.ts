@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { openBatchQueue } from '../platform/batch-queue.ts';
+import type { openBatchQueue } from '../platform/batch-queue.ts';
 import type { QueueMetrics } from '../platform/metrics.ts';
 import { commitCreations } from './arbiter.ts';
 import type { HoldMetrics } from './metrics.ts';
@@ -16,8 +16,9 @@ export function openCommitQueue(
   pool: pg.Pool,
   sawRedisEpoch: (epoch: number) => void,
   metrics: { queue: QueueMetrics; holds: HoldMetrics },
+  openQueue: typeof openBatchQueue,
 ): CommitCreation {
-  return openBatchQueue({
+  return openQueue({
     work: async (creations: readonly Creation[]) => {
       const outcomes = await commitCreations(pool, creations, sawRedisEpoch);
       metrics.holds.changed('created', outcomes.filter(({ outcome }) => outcome === 'created').length);

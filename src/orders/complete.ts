@@ -27,6 +27,7 @@ import {
 import { readEvents } from '../catalogue/index.ts';
 import { isRefusal, type Refusal, refuse } from '../errors.ts';
 import { moveStock } from '../holds/index.ts';
+import type { openBatchQueue } from '../platform/batch-queue.ts';
 import type { QueueMetrics } from '../platform/metrics.ts';
 import type { OrderDeps } from './checkout.ts';
 import type { CompleteRequest } from './model.ts';
@@ -64,8 +65,8 @@ export async function completeBasket(
  * Group commit of completions as nearly all are: in time, under the present lease if under any, and paid with money alone.
  * Nothing of their stock is decided, since what is held can always be sold, so its rows are locked last and shortly.
  */
-export function openCompletionQueue(pool: pg.Pool, metrics: QueueMetrics) {
-  return openChangeQueue(pool, metrics, {
+export function openCompletionQueue(pool: pg.Pool, metrics: QueueMetrics, openQueue: typeof openBatchQueue) {
+  return openChangeQueue(pool, metrics, openQueue, {
     change: completeFree,
     answerOf: () => ({}),
     alsoApart: ({ caller, complete }: Completion) => [`order ${caller.shopId}/${complete.orderId}`],

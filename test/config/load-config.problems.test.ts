@@ -42,6 +42,7 @@ t.test('a complete environment is read into one frozen configuration with the de
     webhookAllowPrivate: false,
     trustProxy: false,
     logLevel: 'info',
+    otlpEndpoint: null,
   });
   t.ok(Object.isFrozen(config));
   t.same(problemsOf({ ...complete, JWT_ISSUER: '', PORT: '' }), [], 'an empty value is one that is not set');
@@ -114,6 +115,7 @@ t.test('each of these values is refused by the name of its variable alone', asyn
     ['LOG_LEVEL', 'INFO', 'verbose'],
     ['WEBHOOK_ALLOW_PRIVATE', 'yes', '1', 'TRUE'],
     ['TRUST_PROXY', 'true', 'localhost', '10.0.0.0/8,'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'localhost:4318', 'grpc://collector', 'http://collector:4318?x'],
   ];
   for (const [name, ...values] of cases) {
     for (const value of values) {
@@ -132,6 +134,7 @@ t.test('what an operator may write is taken', async (t) => {
     ['REDIS_URL', 'rediss://cache.example', 'redis://a.example:7001,redis://b.example:7002'],
     ['JWT_SECRET', `${long},${long}2`],
     ['LINK_KEYS', `new:${long}:with:colons,old_1-x:${long}`],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://collector:4318', 'https://otlp.example/base/'],
     ['TRUST_PROXY', 'false', '10.0.0.0/8,192.168.0.1', '::1'],
   ];
   for (const [name, ...values] of cases) {

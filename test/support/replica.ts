@@ -29,6 +29,8 @@ type ReplicaOptions = {
   altered?: readonly Alteration[];
   /** Of its process, from the start on. */
   port?: number;
+  /** A module that is loaded before it. */
+  preload?: string;
 };
 
 /**
@@ -36,11 +38,12 @@ type ReplicaOptions = {
  * `startTestService`, so that tokens of `mintToken` are good for it. It needs a Redis for itself and its siblings.
  */
 export async function startReplica(t: Test, options: ReplicaOptions) {
-  const { altered = [], port = await freePort() } = options;
+  const { altered = [], port = await freePort(), preload } = options;
+  const nodeArgs = preload === undefined ? [] : ['--import', preload];
   const directory = altered.length === 0 ? fromRunner('TEST_COMPILED') : alteredTree(t, altered);
   const url = `http://127.0.0.1:${port}`;
   // Tap loads itself into every Node.js that a test starts, by NODE_OPTIONS: that would double what a start costs.
-  const child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, 'dist/server.js'], {
+  const child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, ...nodeArgs, 'dist/server.js'], {
     cwd: directory,
     env: {
       PATH: process.env.PATH,

@@ -81,6 +81,7 @@ export async function startTestService(
     webhookAllowPrivate: false,
     trustProxy: false,
     logLevel: 'silent',
+    otlpEndpoint: null,
     ...overrides,
   };
   const service = await startService(config, { redisKeyPrefix });
