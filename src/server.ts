@@ -111,7 +111,7 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
       outbound: tracing?.traceOutbound(outbound, 'outgoing request') ?? outbound,
       isServing: () => serving,
       suspect: keeper.suspect,
-      wakeRelay: tracing?.detached(relay.wake) ?? relay.wake,
+      wakeRelay: relay.wake,
     };
     const app = await buildApp(config, resources);
     // Stopped after the other, so that probes are answered as long as requests are.

@@ -55,8 +55,6 @@ export type Tracing = {
    * linked with the requests of the others, and they with it.
    */
   openQueue: typeof openBatchQueue;
-  /** The same work, which belongs to no request, whoever calls it. */
-  detached(work: () => void): () => void;
   /** Sends what has not been sent yet, within a second. */
   stop(): Promise<void>;
 };
@@ -206,7 +204,6 @@ export function openTracing(endpoint: string, logger: Logger): Tracing {
       },
     }),
     openQueue,
-    detached: (work) => () => active.run(undefined, work),
     async stop() {
       const flushed = provider
         .shutdown()
