@@ -46,7 +46,8 @@ export type Service = {
 const noticedWithinMs = 2500;
 /** Longer than any request takes to be answered. */
 const answeredWithinMs = 5250;
-const stoppedWithinMs = 9500;
+/** From SIGTERM to the exit, at most. What kills it must wait for longer. */
+export const stoppedWithinMs = 9500;
 
 /**
  * Opens the resources, builds the app and listens. `redisKeyPrefix` keeps services with databases of their own apart on
