@@ -159,3 +159,18 @@ t.test('the proxy sends requests to the replicas that are ready, and probes and 
   t.match(caddyfile, 'health_uri /health/ready');
   t.match(caddyfile, /@inside path \/metrics \/health\/\*\n\s+respond @inside 404/);
 });
+
+t.test('Prometheus asks each replica, and Grafana asks Prometheus and finds the dashboard', async (t) => {
+  const read = async (path: string): Promise<unknown> => parse(await readFile(join(deploy, path), 'utf8'));
+  t.match(await read('prometheus/prometheus.yml'), {
+    scrape_configs: [{ static_configs: [{ targets: replicas.map(([name]) => `${name}:3000`) }] }],
+  });
+  t.match(await read('grafana/provisioning/datasources/prometheus.yml'), {
+    datasources: [{ url: 'http://prometheus:9090' }],
+  });
+  const { providers } = (await read('grafana/provisioning/dashboards/basketlink.yml')) as {
+    providers: { options: { path: string } }[];
+  };
+  const volumes = compose.services.grafana?.volumes ?? [];
+  for (const { options } of providers) t.ok(volumes.includes(`./grafana/dashboards:${options.path}:ro`), options.path);
+});
