@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
@@ -17,7 +17,7 @@ import { until } from '../support/until.ts';
 const project = fileURLToPath(new URL('../..', import.meta.url));
 const skip = prometheusMissing;
 
-type Alert = { alert: string; expr: string };
+type Alert = { alert: string; expr: string; labels: object; annotations: { summary: string; runbook: string } };
 const alerts = (
   parse(readFileSync(join(project, 'deploy/prometheus/alerts.yml'), 'utf8')) as { groups: { rules: Alert[] }[] }
 ).groups.flatMap(({ rules }) => rules);
@@ -46,6 +46,13 @@ t.test('each alert calls somebody when it should, and nobody is called while all
   // With everything broken once, each of them must have been seen.
   const tested = readFileSync(join(project, 'deploy/prometheus/alerts.test.yml'), 'utf8');
   for (const { alert } of alerts) t.match(tested, `alertname="${alert}"`, alert);
+});
+
+t.test('each alert names a section that says what to do', async (t) => {
+  for (const { alert, annotations } of alerts) {
+    const [file = '', anchor] = annotations.runbook.split('#');
+    t.ok(existsSync(join(project, file)) && anchorsOf(file).includes(anchor ?? ''), `${alert}: ${annotations.runbook}`);
+  }
 });
 
 t.test('the dashboard and the alerts show what the service measures, all of it', { skip }, async (t) => {
@@ -114,3 +121,12 @@ t.test('every metric that the service defines is drawn', async (t) => {
       name,
     );
 });
+
+function anchorsOf(file: string): string[] {
+  return [...readFileSync(join(project, file), 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
