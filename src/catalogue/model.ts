@@ -192,6 +192,6 @@ export type StockKeeper = {
   /** Sets capacities of locked rows. Refusal: `capacity_below_committed`. */
   setCapacities(tx: Queryable, shopId: string, capacities: ReadonlyMap<string, number | null>): Promise<Refusal | null>;
   availability(db: Queryable, shopId: string, stockIds: readonly string[]): Promise<Map<string, Availability>>;
-  /** Makes rows and their capacities known to Redis, after a commit that changed them. */
+  /** Makes rows and their capacities known to Redis, after a commit that changed them; in ten seconds where it cannot. */
   tellRedis(shopId: string, stockIds: readonly string[]): Promise<void>;
 };

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { Availability, StockKeeper } from '../catalogue/index.ts';
 import { refuse } from '../errors.ts';
-import type { Queryable } from '../platform/postgres.ts';
+import { isUnavailable, type Queryable } from '../platform/postgres.ts';
 import type { Admission, StockName } from './admission.ts';
 import { type StockLimit, type StockTake, takesOf } from './model.ts';
 
@@ -63,7 +63,11 @@ export function stockKeeper(pool: pg.Pool, admission: Admission): StockKeeper {
       return null;
     },
     async tellRedis(shopId, stockIds) {
-      const rows = await availability(pool, shopId, stockIds);
+      // What is committed is answered so, or callers would do it again: what Redis misses, the reconciler finds.
+      const rows = await availability(pool, shopId, stockIds).catch((error: unknown) => {
+        if (isUnavailable(error)) return [];
+        throw error;
+      });
       await admission.load([...rows].map(([stockId, row]) => ({ shopId, stockId, ...row })));
     },
   };

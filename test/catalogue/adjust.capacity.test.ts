@@ -1,4 +1,6 @@
 import t from 'tap';
+import { stockKeeper } from '../../src/holds/index.ts';
+import { openPostgres } from '../../src/platform/postgres.ts';
 import { audit } from '../support/audit.ts';
 import { createBasket, openBasket, patiently, putItem, type ShownProblem } from '../support/journey.ts';
 import { assertRefused } from '../support/refusal.ts';
@@ -45,6 +47,14 @@ t.test('who adjusted a capacity, by how much, and why, is written down with it',
     { delta: 5, capacity: 15, reason: 'the back row', made_by: subject },
     { delta: -2, capacity: 13, reason: 'broken', made_by: '' },
   ]);
+});
+
+t.test('what is committed is not answered as if it were not when no connection is left to tell Redis', async (t) => {
+  const { admission } = shop.service;
+  const away = openPostgres('postgres://127.0.0.1:1/nowhere', () => {});
+  t.teardown(() => away.end());
+  await t.rejects(away.query('SELECT'));
+  await t.resolves(stockKeeper(away, admission).tellRedis(shop.shopId, ['item:stalls']));
 });
 
 t.test('of 64 adjustments at once each counts', async (t) => {
