@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
 import t from 'tap';
 import { type Exported, startCollector } from '../support/collector.ts';
 import { activate, type Created, createBasket, pressLink } from '../support/journey.ts';
@@ -76,6 +78,41 @@ t.test(
     for (const name of roots) t.match(name, /^(PUT|POST|GET) \/v1\/|^webhook delivery$/);
   },
 );
+
+t.test('what is done for a body that comes after its head belongs to the trace of its request', async (t) => {
+  const collector = await startCollector(t);
+  const shop = await openShop(t, { config: { otlpEndpoint: collector.url } });
+  const key = await shop.owner.request<{ apiKey: string }>('POST', `/v1/shops/${shop.shopId}/api-keys`, {
+    name: 'k',
+    scopes: ['baskets:write'],
+  });
+  const traceId = hex(16);
+  const body = JSON.stringify({ items: [{ itemId: 'stalls', quantity: 1 }] });
+  const sent = request(`${shop.service.url}/v1/baskets`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${key.body.apiKey}`,
+      'content-type': 'application/json',
+      'content-length': body.length,
+      traceparent: `00-${traceId}-${hex(8)}-01`,
+      expect: '100-continue',
+    },
+  });
+  sent.flushHeaders();
+  await once(sent, 'continue');
+  // One that came later and is answered: by now the other waits for its body.
+  t.equal((await shop.as(key.body.apiKey).request('GET', '/v1/items')).status, 200);
+  sent.end(body);
+  const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+  t.equal(answer.statusCode, 201);
+  answer.resume();
+  await shop.service.stop();
+  const statements = collector.spans.filter((span) => span.traceId === traceId && isPostgres(span));
+  t.ok(
+    statements.some(({ attributes }) => attributes['db.query.text'] === 'COMMIT'),
+    `${statements.length} statements are there`,
+  );
+});
 
 t.test('requests that are committed together are linked with the one span of it', async (t) => {
   const collector = await startCollector(t);
