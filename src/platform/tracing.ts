@@ -35,7 +35,7 @@ const flushedWithinMs = 1000;
 const exportedWithinMs = 5000;
 
 /** A request as a span: all that is called by `run`, and by what that calls, belongs to it. */
-export type RequestSpan = {
+type RequestSpan = {
   run(work: () => void): void;
   /** `route` is the pattern, null where there is none for the path. */
   end(answered: { route: string | null; status: number; requestId: string; shopId: string | null }): void;
