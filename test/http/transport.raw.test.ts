@@ -58,7 +58,8 @@ t.test('what no HTTP client would send is refused as a problem, with nothing wri
     t.match(answer.head, /^content-type: application\/problem\+json/im, what);
     const problem: unknown = JSON.parse(answer.body);
     t.match(problem, { type: /\/problems\//, title: /./, status, detail: /./, code: /./, requestId: /./ }, what);
-    t.notMatch(answer.body, /%00|%zz|aaaa|admin/, `${what}: the path is not echoed`);
+    // A UUID, as the request's id is, has some of the same characters in a row now and then.
+    t.notMatch(answer.body, /%00|%zz|a{13}|admin/, `${what}: the path is not echoed`);
     t.ok(answer.closed, `${what}: the connection is closed`);
   }
   const withoutHost = await sendRaw(shop.service.url, `GET /v1/baskets HTTP/1.1\r\nConnection: close\r\n${as}\r\n`);

@@ -39,8 +39,8 @@ export async function startGateway(t: Test, urls: readonly string[]) {
     if (url === undefined) return void outgoing.writeHead(503).end('no replica is ready');
     const { method, headers } = incoming;
     const passed = request(new URL(incoming.url ?? '/', url), { agent, method, headers }, (answer) => {
-      // Whether its connection is kept is between the replica and here.
-      const { connection, ...others } = answer.headers;
+      // Whether and for how long its connection is kept is between the replica and here.
+      const { connection, 'keep-alive': keepAlive, ...others } = answer.headers;
       outgoing.writeHead(answer.statusCode ?? 502, others);
       answer.pipe(outgoing);
     });
@@ -51,7 +51,8 @@ export async function startGateway(t: Test, urls: readonly string[]) {
     incoming.pipe(passed);
   }
 
-  const server = createServer(pass);
+  // Who waits longer for the next request than the client does never closes a connection that one is on its way over.
+  const server = createServer({ keepAliveTimeout: 0 }, pass);
   const gateway = {
     url: `http://127.0.0.1:${await listen(t, server)}`,
     /** Asks this replica, too, from now on; resolves when it gets requests. */
