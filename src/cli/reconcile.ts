@@ -4,7 +4,7 @@ import { variablesOf } from '../config.ts';
 import { adoptEpoch, checkEpoch, holdMetrics, openAdmission, reconcile as reconcileRedis } from '../holds/index.ts';
 import { openLogger } from '../platform/logger.ts';
 import { openPostgres } from '../platform/postgres.ts';
-import { openRedis } from '../platform/redis.ts';
+import { openRedis, redisTimeoutMs } from '../platform/redis.ts';
 import { auditPostgres, auditRedis } from './audit.ts';
 import { type Command, type Print, readArguments } from './command.ts';
 
@@ -36,7 +36,7 @@ export async function runReconcile(
 ): Promise<number> {
   const { DATABASE_URL, REDIS_URL } = variablesOf(environment, ['DATABASE_URL', 'REDIS_URL']);
   const pool = openPostgres(DATABASE_URL, () => {});
-  const redis = openRedis(REDIS_URL, redisKeyPrefix, () => {});
+  const redis = openRedis(REDIS_URL, redisKeyPrefix, () => {}, redisTimeoutMs.ofTool);
   const admission = openAdmission(redis);
   const deps = { pool, admission, logger: openLogger('silent'), metrics: holdMetrics(new Registry()) };
   try {

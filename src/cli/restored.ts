@@ -7,7 +7,7 @@ import { checkEpoch, forgetRedis, holdMetrics, openAdmission } from '../holds/in
 import { openLogger } from '../platform/logger.ts';
 import { assertMigrated } from '../platform/migrations.ts';
 import { openPostgres, waitForLong, withTransaction } from '../platform/postgres.ts';
-import { openRedis } from '../platform/redis.ts';
+import { openRedis, redisTimeoutMs } from '../platform/redis.ts';
 import { goOnAfterRestore } from '../webhooks/index.ts';
 import { type Command, type Print, readArguments } from './command.ts';
 
@@ -78,7 +78,7 @@ async function changePostgres(pool: pg.Pool, print: Print): Promise<void> {
 }
 
 async function rebuildRedis(pool: pg.Pool, redisUrl: string, keyPrefix: string, print: Print): Promise<number> {
-  const redis = openRedis(redisUrl, keyPrefix, () => {});
+  const redis = openRedis(redisUrl, keyPrefix, () => {}, redisTimeoutMs.ofTool);
   const deps = {
     ...{ pool, admission: openAdmission(redis) },
     ...{ logger: openLogger('silent'), metrics: holdMetrics(new Registry()) },

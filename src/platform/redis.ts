@@ -28,7 +28,8 @@ export type RedisConnection = {
   close(): Promise<void>;
 };
 
-const commandTimeoutMs = 250;
+/** How long Redis has to answer: a request goes on without it, a command of the CLI has nothing to go on with. */
+export const redisTimeoutMs = { ofService: 250, ofTool: 5000 } as const;
 const probeEveryMs = 1000;
 /** A connection that says nothing for so many probes is given up for a new one. */
 const probesBeforeReconnect = 3;
@@ -42,12 +43,17 @@ export function loadScript(directory: URL, name: string): RedisScript {
 
 /**
  * Opens Redis, or with several URLs separated by commas a Redis Cluster. Redis may be slow, flushed or gone: every
- * command is bounded at 250 ms, nothing is queued while it is away, and after a failure the breaker is open until a ping
+ * command is bounded at `commandTimeoutMs`, nothing is queued while it is away, and after a failure the breaker is open until a ping
  * in the background has been answered, so that a hung Redis costs one wait and not one per request or per second. A
  * command whose reply was lost is not sent again, since its script may have run.
  */
-export function openRedis(urls: string, keyPrefix: string, onError: (error: Error) => void): RedisConnection {
-  const client = connect(urls, keyPrefix);
+export function openRedis(
+  urls: string,
+  keyPrefix: string,
+  onError: (error: Error) => void,
+  commandTimeoutMs: number = redisTimeoutMs.ofService,
+): RedisConnection {
+  const client = connect(urls, keyPrefix, commandTimeoutMs);
   client.on('error', onError);
   const listeners: (() => void)[] = [];
   const tellUsable = () => {
@@ -125,7 +131,7 @@ export function openRedis(urls: string, keyPrefix: string, onError: (error: Erro
 
 const trueOrFalse = [() => true, () => false] as const;
 
-function connect(urls: string, keyPrefix: string): Redis | Cluster {
+function connect(urls: string, keyPrefix: string, commandTimeoutMs: number): Redis | Cluster {
   const options = {
     commandTimeout: commandTimeoutMs,
     connectTimeout: 1000,

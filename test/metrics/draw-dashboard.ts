@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { Redis } from 'ioredis';
 import { chromium } from 'playwright-core';
 import { loadConfig } from '../../src/config.ts';
 import { freePort, startPostgres, startRedis } from '../../src/dev/services.ts';
@@ -18,32 +19,21 @@ import { openShopAt } from '../support/shop.ts';
 /*
  * npm run docs:dashboard
  *
- * Draws docs/images/dashboard.png: a service at work for a minute and a half, with Prometheus' own graphs of the dashboard's
- * queries, since Grafana cannot be had from npm or Debian.
+ * Draws docs/images/dashboard.png: all panels of the dashboard under their headings, of a service at work for a minute and
+ * a half. The graphs are Prometheus' own, since Grafana cannot be had from npm or Debian.
  */
 
-/** Of these panels, the query that is last in the panel: where there are percentiles, p99. */
-const drawn = [
-  'Answers by status',
-  'How long answers take',
-  'Refusals by code',
-  'Start links',
-  'What becomes of baskets',
-  'How late stock comes back',
-  'Tries to deliver',
-  'Event loop',
-];
 const loadMs = 90_000;
 const customers = 3;
 /** Before each goes on: customers and service share a process here. */
 const pauseMs = 300;
-/** Of Prometheus' page the graphs alone, two in a row. */
+/** Of Prometheus' page the graphs alone, three in a row. */
 const style = `
   nav, #add_graph, #graph_container > :not(.graph_wrapper), .query_form > :not(:last-child), .nav-tabs, .graph_container > .clearfix {
     display: none !important }
-  #graph_container { display: grid; grid-template-columns: 1fr 1fr; gap: 0 24px }
-  .graph_wrapper { min-width: 0 } .legend { font-size: 11px }
-  body { padding-top: 0 !important } h2 { font-size: 22px; margin: 16px 0 4px }`;
+  #graph_container { display: grid; grid-template-columns: repeat(3, 1fr); gap: 0 24px }
+  .graph_wrapper { min-width: 0 } .legend { font-size: 11px; max-width: 100% } .legend .label { white-space: normal; overflow-wrap: anywhere }
+  body { padding-top: 0 !important } h2 { font-size: 20px; margin: 16px 0 4px }`;
 const picture = fileURLToPath(new URL('../../docs/images/dashboard.png', import.meta.url));
 
 const directory = await mkdtemp(join(tmpdir(), 'basketlink-dashboard-'));
@@ -80,15 +70,19 @@ async function draw(): Promise<void> {
   stops.push(() => service.stop());
   const prometheus = await startPrometheus(join(directory, 'prometheus'), [service.url]);
   stops.push(() => prometheus.stop());
-  await haveCustomers(service.url);
+  await haveCustomers(service.url, redis.url);
   await photograph(prometheus.url);
 }
 
-/** Customers come, think, buy, give up and follow links that lead nowhere, and two webhooks hear of it. */
-async function haveCustomers(serviceUrl: string): Promise<void> {
+/**
+ * Customers come, think, buy, give up and follow links that lead nowhere, and webhooks hear of it, of which one works.
+ * Half-way through Redis loses everything.
+ */
+async function haveCustomers(serviceUrl: string, redisUrl: string): Promise<void> {
   const receiver = createServer((request, response) => {
     request.resume();
-    response.writeHead(request.url === '/flaps' && Math.random() < 0.3 ? 500 : 204).end();
+    const failed = request.url === '/gone' ? 410 : 500;
+    response.writeHead(request.url === '/works' || Math.random() < 0.7 ? 204 : failed).end();
   }).listen(0, '127.0.0.1');
   stops.push(async () => void receiver.close());
   const shop = await openShopAt(serviceUrl);
@@ -96,7 +90,7 @@ async function haveCustomers(serviceUrl: string): Promise<void> {
   await putItem(shop, 'front-row', 40);
   const hooks = await shop.withScope('webhooks:write');
   const address = receiver.address();
-  for (const name of ['works', 'flaps']) {
+  for (const name of ['works', 'flaps', 'gone']) {
     const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}/${name}`;
     await hooks.request('PUT', `/v1/webhooks/${name}`, { url });
   }
@@ -120,36 +114,57 @@ async function haveCustomers(serviceUrl: string): Promise<void> {
       await delay(pauseMs * Math.random() * 2);
     }
   };
-  await Promise.all(Array.from({ length: customers }, (_, customer) => come(customer)));
+  const loseRedis = async () => {
+    await delay(loadMs / 2);
+    const client = new Redis(redisUrl);
+    await client.flushall();
+    client.disconnect();
+  };
+  await Promise.all([loseRedis(), ...Array.from({ length: customers }, (_, customer) => come(customer))]);
 }
 
 async function photograph(prometheusUrl: string): Promise<void> {
-  const panels = drawn.map((wanted) => {
-    const panel = dashboardPanels().find(({ title }) => title === wanted);
-    if (panel === undefined) throw new Error(`the dashboard has no panel ${wanted}`);
-    return panel;
-  });
-  const query = panels.flatMap(({ queries }, at) => [
-    `g${at}.expr=${encodeURIComponent(withRateOver(queries.at(-1) ?? '', '10s'))}`,
-    `g${at}.tab=0&g${at}.range_input=${loadMs / 1000}s&g${at}.step_input=1`,
-  ]);
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM_PATH ?? '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu'],
   });
   try {
-    const page = await browser.newPage({ viewport: { width: 1300, height: 800 }, deviceScaleFactor: 0.75 });
+    const page = await browser.newPage({ viewport: { width: 1600, height: 400 }, deviceScaleFactor: 0.75 });
     // Before the graphs are drawn, which take the room that they find.
     await page.addInitScript(
       `addEventListener('DOMContentLoaded', () => document.head.insertAdjacentHTML('beforeend', ${JSON.stringify(`<style>${style}</style>`)}))`,
     );
-    await page.goto(`${prometheusUrl}/classic/graph?${query.join('&')}`, { waitUntil: 'networkidle' });
-    await page.evaluate(
-      `${JSON.stringify(drawn)}.forEach((title, at) =>
-        document.querySelectorAll('.graph_wrapper')[at].insertAdjacentHTML('afterbegin', '<h2>' + title + '</h2>'))`,
+    const panels = dashboardPanels();
+    const parts: string[] = [];
+    // Prometheus draws no more than ten graphs on a page.
+    for (const heading of new Set(panels.map((panel) => panel.heading))) {
+      const below = panels.filter((panel) => panel.heading === heading);
+      const graphs = below.map(
+        ({ queries }, at) =>
+          `g${at}.expr=${encodeURIComponent(asOneQuery(queries))}&g${at}.tab=0&g${at}.range_input=${loadMs / 1000}s&g${at}.step_input=1`,
+      );
+      await page.goto(`${prometheusUrl}/classic/graph?${graphs.join('&')}`, { waitUntil: 'networkidle' });
+      await page.evaluate(
+        `${JSON.stringify(below.map(({ title }) => title))}.forEach((title, at) =>
+          document.querySelectorAll('.graph_wrapper')[at].insertAdjacentHTML('afterbegin', '<h2>' + title + '</h2>'))`,
+      );
+      const drawn = await page.screenshot({ fullPage: true });
+      parts.push(`<h1>${heading}</h1><img src="data:image/png;base64,${drawn.toString('base64')}">`);
+    }
+    await page.setContent(
+      `<style>body { margin: 0; font-family: sans-serif } h1 { font-size: 26px; margin: 24px 15px 0 } img { width: 100% }</style>${parts.join('')}`,
     );
     await page.screenshot({ path: picture, fullPage: true });
   } finally {
     await browser.close();
   }
+}
+
+/** What all lines of a panel come from: Prometheus' page takes one query a graph. */
+function asOneQuery(queries: ReturnType<typeof dashboardPanels>[number]['queries']): string {
+  const named = queries.map(({ expression, legend }) => {
+    const name = legend.replaceAll(/\{\{\w+\}\}/g, '').trim();
+    return `label_replace(${withRateOver(expression, '10s')}, "line", "${name}", "", "")`;
+  });
+  return named.join(' or ');
 }

@@ -41,7 +41,13 @@ t.test('everything that becomes of a basket is counted once, and names nobody', 
   });
   await untilChanged('basketlink_expiry_lateness_seconds_count', before, { '': 1 });
   // Two were pressed, one opened without a page and one with it; the last two led nowhere.
-  await untilChanged('basketlink_link_openings_total', before, { redirected: 3, page: 1, refused: 2 });
+  const openings = async () => {
+    const changes = changesOf('basketlink_link_openings_total', before.samples, (await readMetrics(url)).samples);
+    const { redirected = 0, redirected_cold = 0, ...others } = changes;
+    // On a busy machine Redis may not have heard of a basket when its link is clicked.
+    return { ...others, redirected: redirected + redirected_cold };
+  };
+  t.strictSame(sorted(await openings()), sorted({ redirected: 3, page: 1, refused: 2 }));
   await untilChanged('basketlink_commit_batch_size_count', before, { create: 6, redeem: 2, complete: 1 });
   const { text } = await readMetrics(url);
   for (const secret of untold) t.notOk(text.includes(secret), secret);

@@ -197,7 +197,8 @@ t.test('of 64 refunds of a line at once exactly what was bought is refunded', as
   t.equal(answers.filter(({ body }) => body.code === 'refund_exceeds_purchase').length, 56);
   t.same(await shop.availability('wanted'), { capacity: 8, held: 0, sold: 0, available: 8 });
   await audit(pool);
-  t.same(await differencesOfRedis(), []);
+  // What a busy machine kept from Redis is made up for.
+  await until('Redis equals Postgres', 20_000, async () => (await differencesOfRedis()).length === 0);
 });
 
 t.test('of refunds of one payment reference at once there is one', async (t) => {

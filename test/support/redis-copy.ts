@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { Test } from 'tap';
 import { auditRedis } from '../../src/cli/audit.ts';
 import { adoptEpoch, openAdmission } from '../../src/holds/index.ts';
-import { openRedis } from '../../src/platform/redis.ts';
+import { openRedis, redisTimeoutMs } from '../../src/platform/redis.ts';
 import { partitionKeys } from './redis.ts';
 import type { Alteration } from './replica.ts';
 import { until } from './until.ts';
@@ -15,7 +15,7 @@ const repairedWithinMs = 15_000;
  * with a connection of its own, so that it does not depend on what a replica believes.
  */
 export async function differsForLong(t: Test, pool: pg.Pool, redisUrl: string): Promise<string[]> {
-  const redis = openRedis(redisUrl, '', () => {});
+  const redis = openRedis(redisUrl, '', () => {}, redisTimeoutMs.ofTool);
   t.teardown(() => redis.close());
   const admission = openAdmission(redis);
   let seen: string[] = [];

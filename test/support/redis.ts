@@ -3,7 +3,7 @@ import { Cluster, Redis } from 'ioredis';
 import type pg from 'pg';
 import type { Test } from 'tap';
 import type { LinkState } from '../../src/holds/index.ts';
-import { openRedis, type RedisConnection } from '../../src/platform/redis.ts';
+import { openRedis, type RedisConnection, redisTimeoutMs } from '../../src/platform/redis.ts';
 import { fromRunner } from './service.ts';
 import { until } from './until.ts';
 
@@ -16,10 +16,16 @@ export const plainRedisUrl = () => fromRunner('TEST_PLAIN_REDIS_URL');
 /** A Redis URL that nothing listens on. */
 export const closedRedisUrl = 'redis://127.0.0.1:1';
 
-/** Opens Redis as the service does, through `url` if it is not to be the shared one. `errors` is what it reported. */
-export function openTestRedis(t: Test, { url = redisUrl(), keyPrefix = newKeyPrefix() } = {}) {
+/**
+ * Opens Redis as the service does, but with the patience of a tool unless told, and through `url` if it is not to be the
+ * shared one. `errors` is what it reported.
+ */
+export function openTestRedis(
+  t: Test,
+  { url = redisUrl(), keyPrefix = newKeyPrefix(), commandTimeoutMs = redisTimeoutMs.ofTool as number } = {},
+) {
   const errors: Error[] = [];
-  const connection = openRedis(url, keyPrefix, (error) => void errors.push(error));
+  const connection = openRedis(url, keyPrefix, (error) => void errors.push(error), commandTimeoutMs);
   t.teardown(() => connection.close());
   return { connection, keyPrefix, errors };
 }

@@ -3,7 +3,7 @@ import type { Test } from 'tap';
 import { holdMetrics, openAdmission } from '../../src/holds/index.ts';
 import { openLogger } from '../../src/platform/logger.ts';
 import { openPostgres } from '../../src/platform/postgres.ts';
-import { openRedis } from '../../src/platform/redis.ts';
+import { openRedis, redisTimeoutMs } from '../../src/platform/redis.ts';
 import { createBasket } from './journey.ts';
 import { countedRow, inspectRedis } from './redis.ts';
 import { asTester } from './service.ts';
@@ -32,7 +32,7 @@ export async function openStoppedShop(t: Test, { baskets = 2 } = {}) {
   };
   const [pool, poolOfReplicas] = [open(asTester(config.databaseUrl)), open(config.databaseUrl)];
   const replica = async () => {
-    const redis = openRedis(config.redisUrl, redisKeyPrefix, () => {});
+    const redis = openRedis(config.redisUrl, redisKeyPrefix, () => {}, redisTimeoutMs.ofTool);
     t.teardown(() => redis.close());
     const admission = openAdmission(redis);
     // Every node of a cluster, not only the first.

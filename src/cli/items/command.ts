@@ -4,7 +4,7 @@ import { variablesOf } from '../../config.ts';
 import { adoptEpoch, openAdmission, stockKeeper } from '../../holds/index.ts';
 import { assertMigrated } from '../../platform/migrations.ts';
 import { openPostgres } from '../../platform/postgres.ts';
-import { openRedis } from '../../platform/redis.ts';
+import { openRedis, redisTimeoutMs } from '../../platform/redis.ts';
 import { readShop } from '../../shops/index.ts';
 import { type Command, type Print, readArguments, UsageError } from '../command.ts';
 import { refusalText } from '../refusal.ts';
@@ -48,7 +48,7 @@ export async function runImport(
   const { DATABASE_URL, REDIS_URL } = variablesOf(environment, ['DATABASE_URL', 'REDIS_URL']);
   const { rows, refused: unreadable } = readRows(csv);
   const pool = openPostgres(DATABASE_URL, () => {});
-  const redis = openRedis(REDIS_URL, redisKeyPrefix, () => {});
+  const redis = openRedis(REDIS_URL, redisKeyPrefix, () => {}, redisTimeoutMs.ofTool);
   try {
     await assertMigrated(pool);
     if ((await readShop(pool, shopId)) === null) {
