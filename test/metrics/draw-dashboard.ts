@@ -75,14 +75,16 @@ async function draw(): Promise<void> {
 }
 
 /**
- * Customers come, think, buy, give up and follow links that lead nowhere, and webhooks hear of it, of which one works.
- * Half-way through Redis loses everything.
+ * Customers come, think, buy, give up and follow links that lead nowhere, and webhooks hear of it, one of which fails now
+ * and then. Half-way through another says that it is gone, and Redis loses everything.
  */
 async function haveCustomers(serviceUrl: string, redisUrl: string): Promise<void> {
+  const halfWayMs = performance.now() + loadMs / 2;
   const receiver = createServer((request, response) => {
     request.resume();
-    const failed = request.url === '/gone' ? 410 : 500;
-    response.writeHead(request.url === '/works' || Math.random() < 0.7 ? 204 : failed).end();
+    const fails = request.url === '/flaps' && Math.random() < 0.3;
+    const isGone = request.url === '/goes' && performance.now() > halfWayMs;
+    response.writeHead(fails ? 500 : isGone ? 410 : 204).end();
   }).listen(0, '127.0.0.1');
   stops.push(async () => void receiver.close());
   const shop = await openShopAt(serviceUrl);
@@ -90,7 +92,7 @@ async function haveCustomers(serviceUrl: string, redisUrl: string): Promise<void
   await putItem(shop, 'front-row', 40);
   const hooks = await shop.withScope('webhooks:write');
   const address = receiver.address();
-  for (const name of ['works', 'flaps', 'gone']) {
+  for (const name of ['works', 'flaps', 'goes']) {
     const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}/${name}`;
     await hooks.request('PUT', `/v1/webhooks/${name}`, { url });
   }
