@@ -45,10 +45,13 @@ type RequestSpan = {
 export type Tracing = {
   /** Begins the span of a request, in the trace that its `traceparent` names, if any. */
   startRequest(method: string, headers: IncomingHttpHeaders): RequestSpan;
-  /** Has every statement that is sent through the pool for a request be a span. */
+  /**
+   * Has every statement that is sent through the pool for a request be a span, and every change that is announced in a
+   * transaction of its keep which (`outbox.traceparent`).
+   */
   tracePool(pool: pg.Pool): void;
   traceRedis(redis: RedisConnection): RedisConnection;
-  /** Each request to others is a span of this name, and tells them so in `traceparent`. */
+  /** Each request to others is a span of this name, and tells them so in `traceparent`; one that is given is its parent. */
   traceOutbound(outbound: Outbound, name: string): Outbound;
   /**
    * As openBatchQueue. A batch is a span of the trace of the first request in it, under which its statements are; it is
@@ -84,6 +87,14 @@ export function openTracing(endpoint: string, logger: Logger): Tracing {
     return parent?.isRecording() ? tracer.startSpan(name, options, within(parent)) : null;
   }
 
+  /** The active span, as in the header of this name. */
+  function activeTraceparent(): string {
+    const span = active.getStore();
+    const headers: { traceparent?: string } = {};
+    if (span !== undefined) propagator.inject(within(span), headers, defaultTextMapSetter);
+    return headers.traceparent ?? '';
+  }
+
   function traceClient(client: pg.ClientBase): void {
     const query = client.query.bind(client) as (text: unknown, values: unknown, callback: unknown) => Promise<unknown>;
     const queryTraced = (text: unknown, values: unknown, callback: unknown) => {
@@ -93,13 +104,16 @@ export function openTracing(endpoint: string, logger: Logger): Tracing {
         attributes: { 'db.system.name': 'postgresql', 'db.query.text': sql },
       });
       if (span === null) return query(text, values, callback);
+      const sent = sql.startsWith('BEGIN;')
+        ? `${sql}; SET LOCAL basketlink.traceparent = '${activeTraceparent()}'`
+        : text;
       if (typeof callback === 'function') {
-        return query(text, values, (error: Error | null, result: unknown) => {
+        return query(sent, values, (error: Error | null, result: unknown) => {
           end(span, error);
           callback(error, result);
         });
       }
-      const answered = query(text, values, undefined);
+      const answered = query(sent, values, undefined);
       answered.then(
         () => end(span, null),
         (error: Error) => end(span, error),
@@ -192,8 +206,9 @@ export function openTracing(endpoint: string, logger: Logger): Tracing {
           ...(port === '' ? {} : { 'server.port': Number(port) }),
         };
         const spanOptions = { kind: SpanKind.CLIENT, attributes };
-        const span = startChild(name, spanOptions) ?? tracer.startSpan(name, spanOptions, ROOT_CONTEXT);
         const headers = { ...options.headers };
+        const given = propagator.extract(ROOT_CONTEXT, headers, defaultTextMapGetter);
+        const span = startChild(name, spanOptions) ?? tracer.startSpan(name, spanOptions, given);
         propagator.inject(within(span), headers, defaultTextMapSetter);
         const answer = await outbound.request(url, { ...options, headers });
         if (answer.status !== null) span.setAttribute('http.response.status_code', answer.status);

@@ -33,8 +33,8 @@ fault({
     altered: [
       {
         file: 'src/platform/redis.ts',
-        find: 'const commandTimeoutMs = 250;',
-        replace: 'const commandTimeoutMs = 4000;',
+        find: 'ofService: 250',
+        replace: 'ofService: 4000',
       },
       { file: 'src/platform/redis.ts', find: 'if (probing === undefined) openBreaker(0);', replace: '' },
     ],
@@ -75,8 +75,8 @@ fault({
       // Long enough for the connection to be there again.
       {
         file: 'src/platform/redis.ts',
-        find: 'const commandTimeoutMs = 250;',
-        replace: 'const commandTimeoutMs = 4000;',
+        find: 'ofService: 250',
+        replace: 'ofService: 4000',
       },
       {
         file: 'src/holds/scripts/admit.lua',
@@ -123,8 +123,8 @@ fault({
     altered: [
       {
         file: 'src/platform/redis.ts',
-        find: 'const commandTimeoutMs = 250;',
-        replace: 'const commandTimeoutMs = 60_000;',
+        find: 'ofService: 250',
+        replace: 'ofService: 60_000',
       },
     ],
   },

@@ -23,8 +23,8 @@ const moments: { moment: string; sentBefore: number; at: Alteration }[] = [
     sentBefore: 1,
     at: {
       file: 'src/webhooks/relay/relay.ts',
-      find: 'return outcomeOf(delivery, await send(deps.outbound, delivery.url, message));',
-      replace: `await send(deps.outbound, delivery.url, message); ${die}; return null;`,
+      find: 'return outcomeOf(delivery, await send(deps.outbound, delivery.url, message, traceparent));',
+      replace: `await send(deps.outbound, delivery.url, message, traceparent); ${die}; return null;`,
     },
   },
 ];

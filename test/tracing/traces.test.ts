@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import t from 'tap';
 import { type Exported, startCollector } from '../support/collector.ts';
-import { activate, type Created, createBasket, pressLink } from '../support/journey.ts';
+import { activate, type Created, createBasket, letBeSwept, pressLink } from '../support/journey.ts';
 import { startReceiver } from '../support/receiver.ts';
 import { openShop } from '../support/shop.ts';
 import { until } from '../support/until.ts';
@@ -13,7 +13,7 @@ const isPostgres = ({ attributes }: Exported) => attributes['db.system.name'] ==
 const isRedis = ({ attributes }: Exported) => attributes['db.system.name'] === 'redis';
 
 t.test(
-  'a creation is one trace from the caller to Postgres and Redis, and its webhook carries a trace on',
+  'a creation is one trace from the caller to Postgres and Redis, and on to whoever hears of it by webhook',
   async (t) => {
     const collector = await startCollector(t);
     const receiver = await startReceiver(t);
@@ -30,6 +30,13 @@ t.test(
       10_000,
       async () => receiver.received.find(({ basketId }) => basketId === created.body.id) ?? null,
     );
+    await letBeSwept(shop, created.body.id);
+    const expired = await until(
+      'its expiry is sent',
+      10_000,
+      async () => receiver.received.find(({ type }) => type === 'basket.expired') ?? null,
+    );
+    t.notMatch(expired.headers.traceparent, traceId, 'what the service does by itself is not of the trace');
     await shop.service.stop();
 
     t.same([...collector.paths], ['POST /v1/traces']);
@@ -61,12 +68,10 @@ t.test(
     );
 
     const [, deliveryTrace, deliverySpan] = String(message.headers.traceparent).split('-');
-    const delivery = collector.spans.find(({ spanId }) => spanId === deliverySpan);
-    t.match(delivery, {
-      name: 'webhook delivery',
-      traceId: deliveryTrace,
-      attributes: { 'server.address': '127.0.0.1' },
-    });
+    t.equal(deliveryTrace, traceId);
+    const delivery = ofTrace.find(({ spanId }) => spanId === deliverySpan);
+    t.match(delivery, { name: 'webhook delivery', attributes: { 'server.address': '127.0.0.1' } });
+    t.ok(leadsToRequest(delivery?.spanId), 'a try to deliver');
 
     // What runs in the background asks Postgres and Redis all the time, and belongs to no request.
     const known = new Set(collector.spans.map(({ spanId }) => spanId));

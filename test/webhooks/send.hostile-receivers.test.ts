@@ -166,7 +166,7 @@ t.test('a receiver can fail a try, and nothing else: in 15 s, and in a little me
   const startedMs = performance.now();
   await Promise.all(
     cases.map(async ([what, url, expected]) => {
-      const attempt = await send(outbound, url, message);
+      const attempt = await send(outbound, url, message, null);
       t.match(attempt, expected, what);
       if (attempt.responseStatus === null) t.type(attempt.error, 'string', what);
       const timedOut = expected.error === inTime;

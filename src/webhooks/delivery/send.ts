@@ -17,11 +17,20 @@ export type Attempt = {
   delivered: boolean;
 };
 
-/** Sends a message once. Never rejects: whatever happens is told by the attempt. */
-export async function send(outbound: Outbound, url: string, { headers, body }: Message): Promise<Attempt> {
+/**
+ * Sends a message once, in the trace that `traceparent` names, if any. Never rejects: whatever happens is told by the
+ * attempt.
+ */
+export async function send(
+  outbound: Outbound,
+  url: string,
+  message: Message,
+  traceparent: string | null,
+): Promise<Attempt> {
   const at = new Date();
   const startedMs = performance.now();
-  const answer = await outbound.request(url, { method: 'POST', headers, body });
+  const headers = { ...message.headers, ...(traceparent === null ? {} : { traceparent }) };
+  const answer = await outbound.request(url, { method: 'POST', headers, body: message.body });
   const { status } = answer;
   const error = 'error' in answer ? answer.error : null;
   const wantedAfter = 'headers' in answer ? answer.headers['retry-after'] : undefined;

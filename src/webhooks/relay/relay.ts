@@ -157,7 +157,7 @@ export function startRelay(deps: RelayDeps): Relay {
 
 /** Tries to deliver once. Null when that could not even be tried: then its lease runs out, and it is taken up again. */
 async function tryOnce(deps: RelayDeps, delivery: Claimed): Promise<Outcome | null> {
-  const { shopId, webhookNumber, deliveryId, dueAt, format, attempts, change } = delivery;
+  const { shopId, webhookNumber, deliveryId, dueAt, format, attempts, change, traceparent } = delivery;
   try {
     const now = await deps.clock.now();
     const secrets = await secretsOf(deps.sealKeys, delivery, now);
@@ -167,7 +167,7 @@ async function tryOnce(deps: RelayDeps, delivery: Claimed): Promise<Outcome | nu
     if (message === null) {
       return { shopId, webhookNumber, deliveryId, dueAt, delivered: null, gone: false, waitMs: null, attempts };
     }
-    return outcomeOf(delivery, await send(deps.outbound, delivery.url, message));
+    return outcomeOf(delivery, await send(deps.outbound, delivery.url, message, traceparent));
   } catch (error) {
     deps.logger.error({ err: error, shopId, webhookNumber, deliveryId }, 'a change could not be sent');
     return null;

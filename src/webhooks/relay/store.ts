@@ -14,7 +14,15 @@ type WebhookName = Pick<Webhook, 'shopId' | 'webhookNumber'>;
 export type Claimed = Pick<
   Webhook,
   'shopId' | 'webhookNumber' | 'url' | 'format' | 'sealedSecret' | 'formerSealedSecret' | 'formerSecretUntil'
-> & { deliveryId: string; attempts: KeptAttempt[]; attemptCount: number; dueAt: Date; change: ChangeRow };
+> & {
+  deliveryId: string;
+  attempts: KeptAttempt[];
+  attemptCount: number;
+  dueAt: Date;
+  change: ChangeRow;
+  /** Of the request that made the change, as in the header of this name; null where it was not traced. */
+  traceparent: string | null;
+};
 
 /** What became of a try. */
 export type Outcome = WebhookName & {
@@ -190,7 +198,7 @@ async function lease(tx: Queryable, picked: readonly Due[]): Promise<Claimed[]> 
      RETURNING d.shop_id AS "shopId", d.webhook_number AS "webhookNumber", d.delivery_id AS "deliveryId", d.attempts,
        d.attempt_count AS "attemptCount", d.next_try_at AS "dueAt", w.url, w.format, w.sealed_secret AS "sealedSecret",
        w.former_sealed_secret AS "formerSealedSecret", w.former_secret_until AS "formerSecretUntil", o.type,
-       o.created_at AS "createdAt", o.epoch, o.sequence, o.subject_id AS "subjectId", o.data`,
+       o.created_at AS "createdAt", o.epoch, o.sequence, o.subject_id AS "subjectId", o.data, o.traceparent`,
     [...namesOf(picked), picked.map(({ deliveryId }) => deliveryId), leaseSeconds],
   );
   return rows.map(({ type, createdAt, epoch, sequence, subjectId, data, ...claimed }) => ({
