@@ -18,4 +18,6 @@ t.test('npx finds the command in a fresh checkout; it asks for a build, and then
   t.match(run(), { status: 1, stdout: '', stderr: /npm run build/ });
   symlinkSync(join(fromRunner('TEST_COMPILED'), 'dist'), join(directory, 'dist'));
   t.match(run(), { status: 0, stdout: /^npx basketlink <command>/, stderr: '' });
+  const pipeline = `set -o pipefail; ${join(directory, command)} --help | true`;
+  t.match(spawnSync('bash', ['-c', pipeline], { encoding: 'utf8' }), { status: 0, stderr: '' }, 'nobody reads on');
 });
