@@ -104,6 +104,7 @@ export function openTracing(endpoint: string, logger: Logger): Tracing {
         attributes: { 'db.system.name': 'postgresql', 'db.query.text': sql },
       });
       if (span === null) return query(text, values, callback);
+      // With the beginning of the transaction, so that it costs no round trip, and is gone with its end.
       const sent = sql.startsWith('BEGIN;')
         ? `${sql}; SET LOCAL basketlink.traceparent = '${activeTraceparent()}'`
         : text;
