@@ -15,9 +15,6 @@ declare module 'fastify' {
      */
     exists?: (request: FastifyRequest) => Promise<boolean>;
   }
-}
-
-declare module 'fastify' {
   interface FastifyReply {
     /** The codes of all that was refused, for those who count; null: nothing was. */
     refusals: ProblemCode[] | null;
