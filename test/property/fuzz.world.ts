@@ -26,12 +26,12 @@ export async function openWorld(t: Test, operations: readonly Operation[]): Prom
   // Deferred to the commit: what is rolled back was never written. The row of service_state changes with Redis, the
   // openings of links are counted aside, and what becomes of deliveries and how far webhooks have come is up to the relay.
   await pool.query(`
-    CREATE SEQUENCE fuzz_writes;
+    CREATE TABLE fuzz_writes (write_number bigserial PRIMARY KEY, what text);
     CREATE FUNCTION count_write() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN PERFORM nextval('fuzz_writes'); RETURN NULL; END $$;
+    BEGIN INSERT INTO fuzz_writes (what) VALUES (TG_OP || ' ' || TG_TABLE_NAME); RETURN NULL; END $$;
     DO $$ DECLARE name text; BEGIN
       FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public'
-        AND tablename NOT IN ('service_state', 'link_openings', 'deliveries') LOOP
+        AND tablename NOT IN ('service_state', 'link_openings', 'deliveries', 'fuzz_writes') LOOP
         EXECUTE format('CREATE CONSTRAINT TRIGGER count_write AFTER INSERT OR UPDATE %s OR DELETE ON %I
           DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION count_write()',
           CASE name WHEN 'webhooks' THEN 'OF url, types, format, sealed_secret' END, name);
@@ -177,11 +177,12 @@ function pool({ world }: Pick<Run, 'world'>) {
   return world.neighbour.service.pool;
 }
 
+/** The number of the last row that was written, and what it was. */
 async function readWrites({ service }: TestShop): Promise<string> {
-  const { rows } = await service.pool.query<{ last_value: string }>(
-    'SELECT last_value::text || is_called AS last_value FROM fuzz_writes',
+  const { rows } = await service.pool.query<{ last: string }>(
+    `SELECT write_number || ' ' || what AS last FROM fuzz_writes ORDER BY write_number DESC LIMIT 1`,
   );
-  return rows[0]?.last_value ?? '';
+  return rows[0]?.last ?? '';
 }
 
 async function make(run: Run, call: Call): Promise<FuzzAnswer> {
@@ -233,6 +234,7 @@ function fail(run: Run, { call, sent }: Meant, answer: FuzzAnswer, found: readon
       body.slice(0, 3000),
       `answered ${answer.status} ${JSON.stringify(answer.headers)}`,
       answer.text.slice(0, 3000),
+      `the last that was written: ${run.world.writes}`,
     ].join('\n  '),
   );
 }
