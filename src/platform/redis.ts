@@ -43,9 +43,9 @@ export function loadScript(directory: URL, name: string): RedisScript {
 
 /**
  * Opens Redis, or with several URLs separated by commas a Redis Cluster. Redis may be slow, flushed or gone: every
- * command is bounded at `commandTimeoutMs`, nothing is queued while it is away, and after a failure the breaker is open until a ping
- * in the background has been answered, so that a hung Redis costs one wait and not one per request or per second. A
- * command whose reply was lost is not sent again, since its script may have run.
+ * command is bounded at `commandTimeoutMs`, nothing is queued while it is away, and after a failure the breaker is open
+ * until a ping in the background has been answered, so that a hung Redis costs one wait and not one per request or per
+ * second. A command whose reply was lost is not sent again, since its script may have run.
  */
 export function openRedis(
   urls: string,

@@ -32,7 +32,8 @@ const style = `
   nav, #add_graph, #graph_container > :not(.graph_wrapper), .query_form > :not(:last-child), .nav-tabs, .graph_container > .clearfix {
     display: none !important }
   #graph_container { display: grid; grid-template-columns: repeat(3, 1fr); gap: 0 24px }
-  .graph_wrapper { min-width: 0 } .legend { font-size: 11px; max-width: 100% } .legend .label { white-space: normal; overflow-wrap: anywhere }
+  .graph_wrapper { min-width: 0 }
+  .legend { font-size: 11px; max-width: 100% } .legend .label { white-space: normal; overflow-wrap: anywhere }
   body { padding-top: 0 !important } h2 { font-size: 20px; margin: 16px 0 4px }`;
 const picture = fileURLToPath(new URL('../../docs/images/dashboard.png', import.meta.url));
 
