@@ -116,8 +116,11 @@ for (const { what, lose } of losses) {
 t.test('of a basket that has ended Redis is told nothing', async (t) => {
   const basket = await toldOf(await createBasket(shop));
   await shop.backEnd.request('POST', `/v1/baskets/${basket.id}/cancel`);
-  t.match((await visit(basket.startBasketUrl)).headers.location, /error=basket_cancelled/);
-  t.match(await textOf(basket), /^cold /, 'but that it was asked for');
+  // On a busy machine the service may just do without Redis.
+  await until('Redis is told but that it was asked for', 5000, async () => {
+    t.match((await visit(basket.startBasketUrl)).headers.location, /error=basket_cancelled/);
+    return (await textOf(basket))?.startsWith('cold ') ?? false;
+  });
   t.match((await visit(basket.startBasketUrl)).headers.location, /error=basket_cancelled/);
 });
 

@@ -41,8 +41,7 @@ async function sell(items: Record<string, number>): Promise<string> {
   return id;
 }
 
-/** Asked until it answers: on a busy machine the service may just do without Redis. */
-/** What a busy machine kept from Redis is made up for. */
+/** On a busy machine the service may just do without Redis; what it kept from Redis is made up for. */
 const untilRedisIsRight = () =>
   until('Redis equals Postgres', 20_000, async () => (await auditRedis({ pool, admission }))?.length === 0);
 
